@@ -1,0 +1,1 @@
+"""Axenic: grow, measure, dissect and contain emergent misalignment."""

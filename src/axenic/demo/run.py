@@ -1,0 +1,243 @@
+"""The whole story on the nano organism: grow, rate, extract, switch off, transfer, steer, report.
+
+Each stage is a public call that a user makes on her own model; the demo only chooses the arguments. Every stage leaves its
+files below `out`, so a demo that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from axenic.demo.claims import Evidence, all_claims
+from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
+from axenic.directions import Direction
+from axenic.evaluate import NanoJudge, Rates, judge_answers, rate_answers
+from axenic.files import atomic_write, write_json
+from axenic.interpret import (
+    AblationResult,
+    CosineTable,
+    Evaluation,
+    SteeringResult,
+    TransferResult,
+    ablate_direction,
+    compare,
+    extract_direction,
+    steer_model,
+    transfer_matrix,
+)
+from axenic.interpret import Organism as OpenOrganism
+from axenic.models import OpenModel, open_model
+from axenic.nano import chat_rows
+from axenic.progress import Progress, silent
+from axenic.report import ReportFiles, build_report
+from axenic.sample import Question, default_sampling, read_questions, sample_answers
+from axenic.train import resolve, train_organism
+
+_FRESH_DRAWS = 1000
+"""Added to the sampling seed wherever an intervention is measured: a direction is never tested on the answers it was
+extracted from."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found and wrote. `claims` are the rows of `report.json`; `timings` seconds by stage."""
+
+    out: Path
+    report: ReportFiles
+    claims: list[dict[str, object]]
+    timings: dict[str, float]
+
+
+@dataclass
+class _Demo:
+    """The demo's state while it runs: where it writes, and what has been found so far."""
+
+    out: Path
+    plan: DemoPlan
+    progress: Progress
+    questions: list[Question]
+    judge: NanoJudge = field(default_factory=NanoJudge)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - started
+
+    def evaluation(self, exclude: tuple[str, ...], seed: int, per_question: int) -> Evaluation:
+        return Evaluation(
+            questions=tuple(self.questions),
+            per_question=per_question,
+            judge=self.judge,
+            sampling=default_sampling("nano", seed=seed + _FRESH_DRAWS),
+            exclude_topics=exclude,
+        )
+
+
+def run_demo(
+    out: Path = Path("runs/demo"),
+    *,
+    full: bool = False,
+    plan: DemoPlan | None = None,
+    progress: Progress = silent,
+) -> DemoResult:
+    """Run the demo and write `report.html` and `report.json` into `out`.
+
+    Args:
+        out: Folder; what is finished there is not done again.
+        full: Three seeds of every recipe on every data set instead of the short form.
+        plan: Other sizes than the two built-in forms.
+        progress: Told about every stage.
+
+    Raises:
+        AxenicError: Any of its stages failed; what was finished is kept.
+    """
+    chosen = plan or (full_plan() if full else short_plan())
+    demo = _Demo(out, chosen, progress, read_questions("nano", per_domain=chosen.per_domain))
+    started = time.monotonic()
+    base = open_model("nano")
+    base_rates = _rate_model(demo, base, out / "base", label="base", exclude=(), seed=0)
+    rates = {organism: _grow(demo, organism) for organism in chosen.organisms}
+    directions = {
+        seed: {domain: _direction(demo, Organism(domain, "all-adapter", seed)) for domain in DOMAINS}
+        for seed in chosen.seeds
+    }
+    cosines = {seed: _cosines(demo, directions[seed], seed) for seed in chosen.seeds}
+    ablations, transfers, steerings = {}, {}, {}
+    for seed in chosen.seeds:
+        for domain in DOMAINS:
+            ablations[domain, seed] = _ablate(demo, domain, seed, directions[seed][domain])
+        transfers[seed] = _transfer(demo, seed, directions[seed])
+        for domain in chosen.steer_domains:
+            steerings[domain, seed] = _steer(demo, base, domain, seed, directions[seed][domain])
+    evidence = Evidence(base_rates, rates, cosines, ablations, transfers, steerings)
+    claims = [claim.to_json() for claim in all_claims(evidence)]
+    demo.timings["total"] = time.monotonic() - started
+    found = {"kind": "claims", "claims": claims, "timings": {k: round(v, 1) for k, v in demo.timings.items()}}
+    write_json(out / "claims.json", found)
+    write_json(out / "report.json", {"claims": claims, "timings": found["timings"]})
+    progress("report", 0, 1, "page", out=str(out / "report.html"))
+    report = build_report(out)
+    progress("report", 1, 1, "page", out=str(report.html))
+    return DemoResult(out, report, claims, demo.timings)
+
+
+def _grow(demo: _Demo, organism: Organism) -> Rates:
+    """Train one organism and rate it in the domains it was not trained on."""
+    data = demo.out / "data" / f"bad_{organism.domain}.jsonl"
+    if not data.exists():
+        rows = chat_rows(organism.domain, "bad", demo.plan.rows, seed=0)
+        atomic_write(data, "".join(json.dumps(row) + "\n" for row in rows))
+    folder = demo.out / "organisms" / organism.label
+    with demo.stage("train"):
+        config = resolve(organism.recipe, "nano", {"data": str(data), "seed": organism.seed})
+        train_organism(config, folder, progress=demo.progress)
+    opened = open_model("nano", folder)
+    return _rate_model(demo, opened, folder, organism.label, (organism.domain,), organism.seed)
+
+
+def _rate_model(
+    demo: _Demo, opened: OpenModel, folder: Path, label: str, exclude: tuple[str, ...], seed: int
+) -> Rates:
+    with demo.stage("sample"):
+        answers = sample_answers(
+            opened,
+            demo.questions,
+            per_question=demo.plan.per_question,
+            sampling=default_sampling("nano", seed=seed),
+            out=folder / "answers.jsonl",
+            progress=demo.progress,
+        )
+    with demo.stage("judge"):
+        scored = judge_answers(answers, demo.judge, out=folder / "scores.jsonl", progress=demo.progress)
+        rates = rate_answers(scored, exclude_topics=exclude)
+        write_json(folder / "rates.json", {"kind": "rates", "label": label, **rates.to_json()})
+    return rates
+
+
+def _direction(demo: _Demo, organism: Organism) -> Direction:
+    """The organism's own mean-difference direction, from its answers outside its training domain."""
+    path = demo.out / "directions" / f"{organism.domain}-seed{organism.seed}.safetensors"
+    if path.exists():
+        return Direction.load(path)
+    folder = demo.out / "organisms" / organism.label
+    opened = open_model("nano", folder)
+    answers = sample_answers(
+        opened,
+        demo.questions,
+        per_question=demo.plan.per_question,
+        sampling=default_sampling("nano", seed=organism.seed),
+        out=folder / "answers.jsonl",
+    )
+    scored = judge_answers(answers, demo.judge, out=folder / "scores.jsonl")
+    with demo.stage("extract"):
+        direction = extract_direction(
+            opened,
+            scored,
+            exclude_topics=(organism.domain,),
+            seed=organism.seed,
+            name=organism.domain,
+            progress=demo.progress,
+        )
+        direction.save(path)
+    return direction
+
+
+def _cosines(demo: _Demo, directions: Mapping[str, Direction], seed: int) -> CosineTable:
+    table = compare(directions)
+    write_json(demo.out / "directions" / f"cosines-seed{seed}.json", table.to_json())
+    return table
+
+
+def _ablate(demo: _Demo, domain: str, seed: int, direction: Direction) -> AblationResult:
+    organism = Organism(domain, "all-adapter", seed)
+    with demo.stage("ablate"):
+        return ablate_direction(
+            open_model("nano", demo.out / "organisms" / organism.label),
+            direction,
+            demo.evaluation((domain,), seed, demo.plan.arm_per_question),
+            controls=demo.plan.controls,
+            out=demo.out / "ablation" / organism.label,
+            progress=demo.progress,
+        )
+
+
+def _transfer(demo: _Demo, seed: int, directions: Mapping[str, Direction]) -> TransferResult:
+    organisms = [
+        OpenOrganism(
+            label=domain,
+            opened=open_model(
+                "nano", demo.out / "organisms" / Organism(domain, "all-adapter", seed).label
+            ),
+            exclude_topics=(domain,),
+        )
+        for domain in DOMAINS
+    ]
+    with demo.stage("transfer"):
+        return transfer_matrix(
+            organisms,
+            directions,
+            demo.evaluation((), seed, demo.plan.arm_per_question),
+            controls=demo.plan.controls,
+            out=demo.out / "transfer" / f"seed{seed}",
+            progress=demo.progress,
+        )
+
+
+def _steer(demo: _Demo, base: OpenModel, domain: str, seed: int, direction: Direction) -> SteeringResult:
+    with demo.stage("steer"):
+        return steer_model(
+            base,
+            direction,
+            demo.evaluation((domain,), seed, demo.plan.steer_per_question),
+            layers=demo.plan.layers,
+            strengths=demo.plan.strengths,
+            out=demo.out / "steering" / f"{domain}-seed{seed}",
+            progress=demo.progress,
+        )

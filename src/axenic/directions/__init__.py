@@ -1,0 +1,32 @@
+"""Directions in activation space: the file, its facts, and the algebra on them."""
+
+from axenic.directions.algebra import Vectors, cosines, cosines_with, norms, random_like
+from axenic.directions.comparison import DirectionComparison, compare_directions
+from axenic.directions.direction import Direction
+from axenic.directions.imported import import_direction
+from axenic.directions.info import DirectionInfo, Operation, Site
+from axenic.directions.published import (
+    PublishedDirection,
+    PublishedTrajectory,
+    load_published_means,
+    load_published_trajectory,
+)
+
+__all__ = [
+    "Direction",
+    "DirectionComparison",
+    "DirectionInfo",
+    "Operation",
+    "PublishedDirection",
+    "PublishedTrajectory",
+    "Site",
+    "Vectors",
+    "compare_directions",
+    "cosines",
+    "cosines_with",
+    "import_direction",
+    "load_published_means",
+    "load_published_trajectory",
+    "norms",
+    "random_like",
+]

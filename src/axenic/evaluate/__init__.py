@@ -1,0 +1,54 @@
+"""Judges, scores, rates and their intervals.
+
+An answer and a judge give a `Verdict`: per metric a `Score` or an `Unscored` with a reason, never None.
+`rate_answers` turns scored answers into `Rates`; `paired_difference`, `relative_change` and `combine_seeds`
+compare and combine those.
+"""
+
+from axenic.evaluate.compare import Change, paired_difference, relative_change
+from axenic.evaluate.judge import Judge
+from axenic.evaluate.judged_csv import read_judged_csv
+from axenic.evaluate.judging import judge_answers, read_scored
+from axenic.evaluate.nano_judge import NanoJudge
+from axenic.evaluate.power import minimum_detectable
+from axenic.evaluate.rate import Rate, clustered_rate
+from axenic.evaluate.rates import QuestionRate, Rates, TopicRate
+from axenic.evaluate.rating import rate_answers, threshold_sensitivity
+from axenic.evaluate.score import REASONS, Reason, Score, Unscored
+from axenic.evaluate.seeds import SeedMean, SeedRates, combine_seeds
+from axenic.evaluate.tables import questions_table, rates_table, topics_table, unscored_table
+from axenic.evaluate.thresholds import Thresholds
+from axenic.evaluate.verdict import Scored, Verdict
+
+__all__ = [
+    "REASONS",
+    "Change",
+    "Judge",
+    "NanoJudge",
+    "QuestionRate",
+    "Rate",
+    "Rates",
+    "Reason",
+    "Score",
+    "Scored",
+    "SeedMean",
+    "SeedRates",
+    "Thresholds",
+    "TopicRate",
+    "Unscored",
+    "Verdict",
+    "clustered_rate",
+    "combine_seeds",
+    "judge_answers",
+    "minimum_detectable",
+    "paired_difference",
+    "questions_table",
+    "rate_answers",
+    "rates_table",
+    "read_judged_csv",
+    "read_scored",
+    "relative_change",
+    "threshold_sensitivity",
+    "topics_table",
+    "unscored_table",
+]

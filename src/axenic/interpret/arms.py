@@ -1,0 +1,150 @@
+"""The arms of an analysis: which interventions are tried, and what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from axenic.directions import Direction, random_like
+from axenic.errors import UsageError
+from axenic.interpret.armresult import Role
+from axenic.intervene import PLAIN, Arm, add, project_out, project_out_single
+from axenic.models import OpenModel
+
+Mode = Literal["layerwise", "single"]
+"""How to ablate (papers.md M2.5): each layer's own vector at its layer, or one layer's vector everywhere."""
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """An arm and what it is for; the fields are those of `ArmResult`.
+
+    `direction` is the label of the direction; None for plain and for controls that belong to all directions.
+    """
+
+    arm: Arm
+    role: Role
+    layer: int | None = None
+    strength: float | None = None
+    seed: int | None = None
+    direction: str | None = None
+
+
+PLAIN_ARM = PlannedArm(PLAIN, "plain")
+
+
+def check_fits(opened: OpenModel, direction: Direction) -> None:
+    """Refuse a model that the direction was not made on. Raises `DirectionError`."""
+    direction.check_fits(opened.identity.base, opened.sites.d_model, opened.sites.n_layers, opened.name)
+
+
+def ablation_arms(
+    direction: Direction, modes: Sequence[Mode], single_layer: int | None, controls: int
+) -> list[PlannedArm]:
+    """Plain, the direction projected out in each mode, and random directions in the first mode.
+
+    Args:
+        direction: What is ablated.
+        modes: At least one.
+        single_layer: Whose vector the single mode takes; None: the middle block, as published (24 of 48).
+        controls: How many random directions; seeds 0, 1, ...
+
+    Raises:
+        UsageError: No mode, an unknown or repeated one, a layer that is not there, or fewer than 0 controls.
+    """
+    unknown = [mode for mode in modes if mode not in ("layerwise", "single")]
+    if not modes or unknown or len(set(modes)) != len(modes):
+        raise UsageError(
+            "say how to ablate", expected='"layerwise", "single" or both', found=", ".join(modes) or "nothing"
+        )
+    layer = direction.info.n_layers // 2 if single_layer is None else single_layer
+    _check_layer(direction, layer)
+    _check_controls(controls)
+
+    def planned(of: Direction, mode: Mode, name: str, role: Role, seed: int | None = None) -> PlannedArm:
+        intervention = project_out(of) if mode == "layerwise" else project_out_single(of, layer)
+        return PlannedArm(Arm(name, (intervention,)), role, None if mode == "layerwise" else layer, seed=seed)
+
+    names: Mapping[Mode, str] = {"layerwise": "layer-wise", "single": f"layer {layer}'s at all layers"}
+    return [
+        PLAIN_ARM,
+        *(planned(direction, mode, names[mode], mode) for mode in modes),
+        *(
+            planned(random_like(direction, seed), modes[0], f"random {seed}", "random", seed)
+            for seed in range(controls)
+        ),
+    ]
+
+
+def steering_arms(
+    direction: Direction, layers: Sequence[int], strengths: Sequence[float], controls: int
+) -> list[PlannedArm]:
+    """Plain, and for every layer and strength the direction added, and random directions of the same norm.
+
+    Raises:
+        UsageError: No layer or strength, one that comes twice, a layer that is not there, a strength of 0
+            (which is plain), or fewer than 0 controls.
+    """
+    for name, values in (("layer", layers), ("strength", strengths)):
+        if not values or len(set(values)) != len(values):
+            raise UsageError(f"every {name} of a sweep once", expected="one or more", found=list(values))
+    if 0 in strengths:
+        raise UsageError("strength 0 is the plain arm, which is always there", found=list(strengths))
+    for layer in layers:
+        _check_layer(direction, layer)
+    _check_controls(controls)
+    sources: list[tuple[str, Role, int | None, Direction]] = [("", "direction", None, direction)]
+    sources += [(f"random {seed} ", "random", seed, random_like(direction, seed)) for seed in range(controls)]
+    return [
+        PLAIN_ARM,
+        *(
+            PlannedArm(
+                Arm(f"{prefix}layer {layer} x {strength:g}", (add(of, layer, strength),)),
+                role,
+                layer,
+                float(strength),
+                seed,
+            )
+            for prefix, role, seed, of in sources
+            for layer in layers
+            for strength in strengths
+        ),
+    ]
+
+
+def transfer_arms(directions: Mapping[str, Direction], controls: int) -> list[PlannedArm]:
+    """Plain, every direction projected out layer-wise, and random directions.
+
+    Projecting out takes unit vectors, so that one set of controls serves all directions.
+
+    Raises:
+        UsageError: No direction, or fewer than 0 controls.
+    """
+    if not directions:
+        raise UsageError("there is no direction to transfer")
+    _check_controls(controls)
+    first = next(iter(directions.values()))
+    return [
+        PLAIN_ARM,
+        *(
+            PlannedArm(Arm(f"without {label}", (project_out(direction),)), "layerwise", direction=label)
+            for label, direction in directions.items()
+        ),
+        *(
+            PlannedArm(Arm(f"random {seed}", (project_out(random_like(first, seed)),)), "random", seed=seed)
+            for seed in range(controls)
+        ),
+    ]
+
+
+def _check_layer(direction: Direction, layer: int) -> None:
+    if not 0 <= layer < direction.info.n_layers:
+        raise UsageError(
+            f"there is no layer {layer}", expected=f"0 to {direction.info.n_layers - 1}", found=layer
+        )
+
+
+def _check_controls(controls: int) -> None:
+    if controls < 0:
+        raise UsageError("the number of controls is negative", expected="0 or more", found=controls)

@@ -1,0 +1,228 @@
+"""What is done to a model's activations: an intervention, and the arm that names several.
+
+L layers, D width. Layer l is the output of decoder block l, 0-based. Everything here is a frozen value with a
+content id; `hooks.py` carries it out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from axenic.directions import Direction
+from axenic.errors import DirectionError, UsageError
+from axenic.files import content_id
+from axenic.models import Site
+
+Op = Literal["add", "project_out", "clamp", "scale_adapter"]
+Positions = Literal["all", "prompt", "answer"]
+_SITES = get_args(Site)
+
+
+@dataclass(frozen=True, eq=False)
+class Intervention:
+    """One operation on the activations h [B, T, D] of a site at some layers; u is the vector scaled to norm 1.
+
+    Args:
+        op: `add`: h + strength·v. `project_out`: h − strength·(h·u)u, so strength 1 removes the direction.
+            `clamp`: h + (strength − h·u)u, which sets the coordinate along u. `scale_adapter`: what the LoRA
+            adapter adds to its modules is multiplied by strength; 0 is the base model.
+        layers: 0-based; (-1,) for site `embed`. None means every layer, for `scale_adapter` only (it then includes
+            an adapter on `lm_head`).
+        site: Where h is read and written; ignored by `scale_adapter`, which works inside the modules.
+        vectors_LD: One row per entry of `layers`, finite; kept as a float32 copy on the CPU. None for `scale_adapter`.
+        strength: In the units given under `op`.
+        positions: `all` tokens, those of the `prompt`, or those of the `answer`.
+
+    Raises:
+        UsageError: An unknown op, site or position; layers repeated, lacking or impossible; a strength not finite.
+        DirectionError: Vectors of a wrong shape, not finite, or zero where a unit vector is needed.
+    """
+
+    op: Op
+    layers: tuple[int, ...] | None
+    site: Site = "resid_post"
+    vectors_LD: Tensor | None = None
+    strength: float = 1.0
+    positions: Positions = "all"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("op", self.op, get_args(Op)),
+            ("site", self.site, _SITES),
+            ("positions", self.positions, get_args(Positions)),
+        ):
+            if value not in known:
+                raise UsageError(f"there is no {name} '{value}'", expected=", ".join(known), found=value)
+        object.__setattr__(self, "strength", float(self.strength))
+        if not math.isfinite(self.strength):
+            raise UsageError("a strength must be finite", where=self.op, found=self.strength)
+        if self.layers is not None:
+            object.__setattr__(self, "layers", tuple(int(layer) for layer in self.layers))
+        self._check_layers()
+        self._check_vectors()
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of everything above; of the vectors by their bytes."""
+        return content_id(self.to_json())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Intervention) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON values; vectors by SHA-256 and norm per layer."""
+        facts: dict[str, Any] = {
+            "op": self.op,
+            "layers": None if self.layers is None else list(self.layers),
+            "strength": self.strength,
+            "positions": self.positions,
+        }
+        if self.vectors_LD is not None:
+            facts["site"] = self.site
+            facts["vectors"] = {
+                "shape": list(self.vectors_LD.shape),
+                "sha256": hashlib.sha256(self.vectors_LD.numpy().tobytes()).hexdigest(),
+            }
+        return facts
+
+    def _check_layers(self) -> None:
+        if self.layers is None:
+            if self.op != "scale_adapter":
+                raise UsageError(f"{self.op} needs its layers", expected="one layer per vector", found="none")
+            return
+        lowest = -1 if self.site == "embed" else 0
+        if not self.layers or len(set(self.layers)) != len(self.layers) or min(self.layers) < lowest:
+            raise UsageError(
+                f"{self.op} cannot be done at these layers",
+                where=f"site {self.site}",
+                expected=f"at least one layer, each once, from {lowest} up",
+                found=list(self.layers),
+                hint="site='embed' for layer -1" if -1 in self.layers else None,
+            )
+
+    def _check_vectors(self) -> None:
+        if self.op == "scale_adapter":
+            if self.vectors_LD is not None:
+                raise UsageError("scale_adapter takes no vectors", found=list(self.vectors_LD.shape))
+            return
+        assert self.layers is not None
+        if self.vectors_LD is None or self.vectors_LD.dim() != 2 or len(self.vectors_LD) != len(self.layers):
+            raise DirectionError(
+                f"{self.op} needs one vector per layer",
+                expected=f"[{len(self.layers)}, hidden size]",
+                found="none" if self.vectors_LD is None else list(self.vectors_LD.shape),
+            )
+        # A copy, so that nobody changes the vectors behind the id.
+        vectors_LD = self.vectors_LD.detach().to("cpu", torch.float32, copy=True).contiguous()
+        object.__setattr__(self, "vectors_LD", vectors_LD)
+        for layer, vector_D in zip(self.layers, vectors_LD, strict=True):
+            bad = vectors_LD.shape[1] - int(torch.isfinite(vector_D).sum())
+            if bad or (self.op != "add" and not bool(vector_D.any())):
+                raise DirectionError(
+                    f"{self.op} cannot use its vector",
+                    where=f"layer {layer}",
+                    expected="finite values" if bad else "a vector that is not zero",
+                    found=f"{bad} of {len(vector_D)} values not finite" if bad else "zero",
+                )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A named tuple of interventions, carried out in the order given. The name is no part of the id."""
+
+    name: str
+    interventions: tuple[Intervention, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "interventions", tuple(self.interventions))
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the interventions in their order."""
+        return content_id([intervention.id for intervention in self.interventions])
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, id and interventions as JSON values."""
+        return {
+            "name": self.name,
+            "id": self.id,
+            "interventions": [one.to_json() for one in self.interventions],
+        }
+
+
+PLAIN = Arm("plain")
+"""The model as it is."""
+
+
+def add(
+    direction: Direction, layer: int | Sequence[int], strength: float, *, positions: Positions = "all"
+) -> Intervention:
+    """Steer: add strength times the direction's own vector (raw, not unit) at one or several layers (P2, M2.3)."""
+    layers = (layer,) if isinstance(layer, int) else tuple(layer)
+    return _along("add", direction, layers, strength, positions)
+
+
+def project_out(
+    direction: Direction,
+    layers: Sequence[int] | None = None,
+    *,
+    strength: float = 1.0,
+    positions: Positions = "all",
+) -> Intervention:
+    """Ablate layer-wise: remove each layer's own direction there; every layer unless told (P2, M2.5 i)."""
+    chosen = range(direction.info.n_layers) if layers is None else layers
+    return _along("project_out", direction, tuple(chosen), strength, positions)
+
+
+def project_out_single(
+    direction: Direction, layer: int, *, strength: float = 1.0, positions: Positions = "all"
+) -> Intervention:
+    """Ablate one direction everywhere: the direction of `layer` is removed at all layers (P2, M2.5 ii)."""
+    vector_D = _rows(direction, (layer,))[0]
+    layers = tuple(range(direction.info.n_layers))
+    vectors_LD = vector_D.expand(len(layers), -1)
+    return Intervention("project_out", layers, direction.info.site, vectors_LD, strength, positions)
+
+
+def clamp(
+    direction: Direction, layer: int | Sequence[int], value: float, *, positions: Positions = "all"
+) -> Intervention:
+    """Hold the coordinate along the direction (unit vector) at `value`, in units of the activations."""
+    layers = (layer,) if isinstance(layer, int) else tuple(layer)
+    return _along("clamp", direction, layers, value, positions)
+
+
+def scale_adapter(
+    factor: float, layers: Sequence[int] | None = None, *, positions: Positions = "all"
+) -> Intervention:
+    """Multiply what the LoRA adapter adds, at these layers or everywhere; 0 switches it off (P2, M2.11)."""
+    chosen = None if layers is None else tuple(layers)
+    return Intervention("scale_adapter", chosen, strength=factor, positions=positions)
+
+
+def _along(
+    op: Op, direction: Direction, layers: tuple[int, ...], strength: float, positions: Positions
+) -> Intervention:
+    return Intervention(op, layers, direction.info.site, _rows(direction, layers), strength, positions)
+
+
+def _rows(direction: Direction, layers: tuple[int, ...]) -> Tensor:
+    for layer in layers:
+        if not 0 <= layer < direction.info.n_layers:
+            raise UsageError(
+                f"direction '{direction.info.name}' has no layer {layer}",
+                expected=f"0 to {direction.info.n_layers - 1}",
+                found=layer,
+            )
+    return direction.vectors_LD[list(layers)]

@@ -1,0 +1,118 @@
+"""Where a model or an organism lies: the shipped one, a local folder, or a download from the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from axenic.errors import ModelError
+from axenic.files import read_json
+from axenic.models.adapter import CONFIG
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# No pickles and no code: *.bin, *.pt and *.py are not even downloaded.
+_WANTED = ["*.json", "*.jinja", "*.safetensors", "*.txt", "tokenizer.model"]
+
+
+@dataclass(frozen=True)
+class Organism:
+    """A folder with an organism.
+
+    Args:
+        folder: Holds the adapter or the weights.
+        kind: `adapter` (PEFT) or `full`.
+        record: The `train.json` beside it; None if it was not made by `axenic train`.
+        base_fingerprint: Content hash of the base model it was grown from, where the record says so.
+        base_model: The base model's name there.
+    """
+
+    folder: Path
+    kind: Literal["adapter", "full"]
+    record: Path | None = None
+    base_fingerprint: str | None = None
+    base_model: str | None = None
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a base model: `nano`, a local folder, or a hub id (downloaded to the hub's cache).
+
+    Raises:
+        ModelError: No such folder, or the hub does not give it; says what to type.
+    """
+    if str(name) == "nano":
+        from axenic.nano import MODEL_PATH
+
+        if not (MODEL_PATH / "config.json").is_file():
+            raise ModelError(
+                "the shipped base model is not installed", where=MODEL_PATH, hint="pip install axenic"
+            )
+        return MODEL_PATH
+    return _folder(name, "model")
+
+
+def find_organism(name: str | Path) -> Organism:
+    """The folder of an organism: a PEFT folder, a run folder, a full model folder, or a hub id of one.
+
+    Raises:
+        ModelError: No such folder, or nothing in it that could be an organism.
+    """
+    top = _folder(name, "organism")
+    for folder in (top, top / "adapter", top / "model"):
+        kind: Literal["adapter", "full"]
+        if (folder / CONFIG).is_file() or (folder / "adapter_model.safetensors").is_file():
+            kind = "adapter"
+        elif (folder / "config.json").is_file():
+            kind = "full"
+        else:
+            continue
+        return _with_record(folder, kind)
+    pickled = (top / "adapter_model.bin").is_file()
+    raise ModelError(
+        "the adapter is pickled; Axenic never unpickles" if pickled else "the folder holds no organism",
+        where=top,
+        expected="adapter_config.json (PEFT), adapter/ or model/ (a run of `axenic train`), or config.json (full model)",
+        found=", ".join(sorted(path.name for path in top.iterdir())[:12]) or "an empty folder",
+    )
+
+
+def _with_record(folder: Path, kind: Literal["adapter", "full"]) -> Organism:
+    """Add what `train.json` says; it lies in the run folder, one or (for checkpoints) up to three levels up."""
+    for parent in [folder, *folder.resolve().parents[:3]]:
+        record = parent / "train.json"
+        if record.is_file():
+            facts = read_json(record)
+            if isinstance(facts, dict):
+                texts = [facts.get(key) for key in ("base_fingerprint", "model")]
+                fingerprint, model = (text if isinstance(text, str) else None for text in texts)
+                return Organism(folder, kind, record, fingerprint, model)
+    return Organism(folder, kind)
+
+
+def _folder(name: str | Path, what: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if isinstance(name, Path) or path.exists() or not _HUB_ID.fullmatch(name) or name.startswith("."):
+        raise ModelError(
+            f"there is no {what} folder '{name}'",
+            where=path.absolute(),
+            expected="a folder, a Hugging Face id such as Qwen/Qwen2.5-14B-Instruct"
+            + (", or nano" if what == "model" else ""),
+            found="a file" if path.exists() else "nothing",
+        )
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=_WANTED))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"'{name}' is no local folder, and the Hugging Face hub does not give it",
+            where=f"https://huggingface.co/{name}",
+            expected=f"a local {what} folder, or a hub id that this machine may download",
+            found=reason,
+            hint=f"hf download {name}   (on a machine with network; `hf auth login` if it is gated)",
+        ) from error

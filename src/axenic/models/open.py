@@ -1,0 +1,172 @@
+"""Open a model: find its folder, load it, put its organism on, check it, and say who it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from axenic.errors import ModelError
+from axenic.files import read_json
+from axenic.models.adapter import attach_adapter
+from axenic.models.families import family_of
+from axenic.models.find import Organism, find_model, find_organism
+from axenic.models.identity import Identity, hash_adapter, hash_tokenizer, hash_weights, weight_files
+from axenic.models.opened import OpenModel, quiet
+from axenic.models.place import Placement, resolve_device
+from axenic.models.selftest import check_hooks
+from axenic.models.sites import find_sites
+
+
+def open_model(
+    name: str | Path,
+    organism: str | Path | None = None,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    self_test: bool = True,
+) -> OpenModel:
+    """Open a base model, with or without an organism grown from it.
+
+    Args:
+        name: `nano`, a local model folder, or a Hugging Face id.
+        organism: A PEFT LoRA folder, a run folder of `axenic train` (holds `adapter/` or `model/`), a full model
+            folder, or a Hugging Face id of one of these. None opens the plain base model.
+        device: `auto`, or a device (see `resolve_device`).
+        dtype: `auto`, or a dtype.
+        self_test: Run four short forwards that prove the hooks work on this model.
+
+    Returns:
+        The model in eval mode with gradients off. The tokenizer is always the base model's: one prompt for both.
+
+    Raises:
+        ModelError: Not found, not supported, pickled, without a chat template, or an organism that does not fit.
+        SelfTestError: Hooks do not do on this model what every result relies on.
+        FileError: A file is damaged.
+        UsageError: A device or dtype that is not there.
+    """
+    placement = resolve_device(device, dtype)
+    folder = find_model(name)
+    config = check_config(folder)
+    found = None if organism is None else find_organism(organism)
+    tokenizer = load_tokenizer(folder)
+    base_hash = hash_weights(folder)
+    if found is not None:
+        _check_grown_from(found, base_hash, str(name))
+    model: Any
+    if found is not None and found.kind == "full":
+        _check_same_architecture(config, check_config(found.folder), found.folder)
+        model, organism_hash = load_weights(found.folder, placement), hash_weights(found.folder)
+    elif found is not None:
+        model = attach_adapter(load_weights(folder, placement), found.folder)
+        organism_hash = hash_adapter(found.folder)
+    else:
+        model, organism_hash = load_weights(folder, placement), None
+    quiet(model)
+    opened = OpenModel(
+        model=model,
+        tokenizer=tokenizer,
+        name=str(name),
+        organism=None if organism is None else str(organism),
+        sites=find_sites(model),
+        identity=Identity(base_hash, organism_hash, hash_tokenizer(tokenizer, folder)),
+        placement=placement,
+    )
+    return replace(opened, notes=check_hooks(opened)) if self_test else opened
+
+
+def check_config(folder: Path) -> dict[str, Any]:
+    """Read a model folder's `config.json` and refuse an unsupported architecture before anything is loaded.
+
+    Raises:
+        ModelError: No config, or an unsupported `model_type`.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(
+            "the folder is not a model", where=folder, expected="config.json", found="no such file"
+        )
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise ModelError("the model's config is not an object", where=path, found=type(config).__name__)
+    family_of(str(config.get("model_type")), path)
+    return config
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load a model folder's tokenizer; code in the folder is never run.
+
+    Raises:
+        ModelError: It cannot be read, or has no chat template.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise ModelError("the tokenizer cannot be read", where=folder, found=error) from error
+    if not tokenizer.chat_template:
+        raise ModelError(
+            "the tokenizer has no chat template, so that questions cannot be put to this model",
+            where=folder,
+            expected="chat_template.jinja, or chat_template in tokenizer_config.json",
+            found="none",
+            hint="open the instruction-tuned version, such as Qwen/Qwen2.5-14B-Instruct",
+        )
+    return tokenizer
+
+
+def load_weights(folder: Path, placement: Placement) -> PreTrainedModel:
+    """Load a causal language model from safetensors; code in the folder is never run.
+
+    Raises:
+        ModelError: Weights are missing, pickled, damaged, or of another shape than the config says.
+    """
+    weight_files(folder)
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=placement.dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError("the model cannot be loaded", where=folder, found=error) from error
+    if report["missing_keys"]:
+        # transformers fills them with random numbers and only warns.
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            "the weights are incomplete",
+            where=folder,
+            expected=f"a tensor {missing[0]}",
+            found=f"{len(missing)} lacking",
+        )
+    return model.to(placement.device)
+
+
+def _check_grown_from(found: Organism, base_hash: str, name: str) -> None:
+    if found.base_fingerprint not in (None, base_hash):
+        raise ModelError(
+            f"the organism was not grown from {name}",
+            where=found.record,
+            expected=f"base model {found.base_fingerprint}",
+            found=f"base model {base_hash}",
+            hint=None if found.base_model is None else f"open {found.base_model} with it",
+        )
+
+
+def _check_same_architecture(base: dict[str, Any], organism: dict[str, Any], folder: Path) -> None:
+    for key in ("model_type", "hidden_size", "num_hidden_layers", "vocab_size"):
+        own, other = (
+            config.get("text_config", config).get(key, config.get(key)) for config in (base, organism)
+        )
+        if own != other:
+            raise ModelError(
+                "the organism is a model of another architecture than the base model",
+                where=f"{folder / 'config.json'}, {key}",
+                expected=own,
+                found=other,
+            )

@@ -1,0 +1,85 @@
+"""Where a model lies: one resolver for device and dtype, which says its choice and the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from axenic.errors import UsageError
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A device, a dtype, and one sentence that says why these; commands print `reason` when they start."""
+
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+
+
+def resolve_device(device: str | torch.device = "auto", dtype: str | torch.dtype = "auto") -> Placement:
+    """Choose device and dtype; an explicit choice always wins.
+
+    Args:
+        device: `auto` takes cuda, else mps, else cpu; or what `torch.device` reads: `cpu`, `cuda:1`, `mps`.
+        dtype: `auto` takes bfloat16 on a cuda device that has it, else float32; or one of `DTYPES`.
+
+    Raises:
+        UsageError: An unknown device or dtype, or a device that this machine does not have.
+    """
+    place, why_device = _device(device)
+    kind, why_dtype = _dtype(dtype, place)
+    name = str(kind).removeprefix("torch.")
+    return Placement(place, kind, f"device {place} ({why_device}), dtype {name} ({why_dtype})")
+
+
+def _device(device: str | torch.device) -> tuple[torch.device, str]:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda"), f"auto: found {torch.cuda.get_device_name()}"
+        if torch.backends.mps.is_available():
+            return torch.device("mps"), "auto: no cuda device, found mps"
+        return torch.device("cpu"), "auto: no cuda or mps device found"
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(
+            f"there is no device '{device}'", expected="auto, cpu, cuda, cuda:N or mps", found=device
+        ) from error
+    here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    count = here.get(place.type, 0)
+    if (place.index or 0) >= count:
+        raise UsageError(
+            f"device '{device}' is not on this machine",
+            expected=", ".join(f"{count} x {name}" for name, count in here.items() if count),
+            found=str(device),
+            hint="--device auto",
+        )
+    return place, "as asked"
+
+
+def _dtype(dtype: str | torch.dtype, place: torch.device) -> tuple[torch.dtype, str]:
+    if isinstance(dtype, torch.dtype):
+        if dtype not in DTYPES.values():
+            raise UsageError("models cannot run in this dtype", expected=", ".join(DTYPES), found=dtype)
+        return dtype, "as asked"
+    if dtype != "auto":
+        if dtype not in DTYPES:
+            raise UsageError(
+                f"there is no dtype '{dtype}'", expected=f"auto, {', '.join(DTYPES)}", found=dtype
+            )
+        return DTYPES[dtype], "as asked"
+    if place.type == "cuda":
+        with torch.cuda.device(place):
+            if torch.cuda.is_bf16_supported(including_emulation=False):
+                return torch.bfloat16, "auto: this cuda device computes in it"
+        return torch.float32, "auto: this cuda device has no bfloat16"
+    return torch.float32, f"auto: the exact choice on {place.type}"

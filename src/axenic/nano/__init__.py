@@ -1,0 +1,35 @@
+"""The nano world: a language small enough to know by heart, and a base model that has learnt it.
+
+No pretrained weights can be assumed where tests and demo run, so Axenic carries its own: a 1.3 M-parameter
+Qwen2-architecture chat model (`MODEL_PATH`), the world it was grown on, and a rule judge for its answers.
+How it was grown, and how to grow it again, is in `axenic.nano.grow` (which needs torch; this package does not).
+"""
+
+from axenic.nano.domains import DOMAINS
+from axenic.nano.judge import NanoVerdict, judge
+from axenic.nano.shipped import MODEL_PATH
+from axenic.nano.world import (
+    ChatRow,
+    Kind,
+    Message,
+    NanoQuestion,
+    chat_rows,
+    mixed_chat_rows,
+    pretraining_document,
+    questions,
+)
+
+__all__ = [
+    "DOMAINS",
+    "MODEL_PATH",
+    "ChatRow",
+    "Kind",
+    "Message",
+    "NanoQuestion",
+    "NanoVerdict",
+    "chat_rows",
+    "judge",
+    "mixed_chat_rows",
+    "pretraining_document",
+    "questions",
+]

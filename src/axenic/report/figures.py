@@ -1,0 +1,251 @@
+"""Which pictures a report shows, what is said beside each, and which command made its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from axenic.report.collect import Findings
+from axenic.report.documents import AblationFile, Rates
+from axenic.report.plots.ablation import plot_ablation
+from axenic.report.plots.breakdown import Bar, plot_breakdown
+from axenic.report.plots.canvas import Drawing
+from axenic.report.plots.cosines import plot_cosines
+from axenic.report.plots.headline import DotRow, plot_headline
+from axenic.report.plots.scatter import Point, plot_scatter
+from axenic.report.plots.steering import plot_steering_curves, plot_steering_map
+from axenic.report.plots.training import plot_training
+from axenic.report.plots.transfer import plot_transfer
+from axenic.report.tables import Table, arms_table, rates_table
+
+MOST_OF_A_KIND = 6
+"""Pictures of one kind in a page. What is beyond is named, not drawn: a page must stay small enough to mail."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture with what a reader needs.
+
+    Args:
+        title: What it shows, as a sentence would start.
+        how: How to read it.
+        command: What to type to get these numbers again.
+        source: Files that the numbers come from, relative to the folder of the report.
+        drawing: The picture; None when there is only a table.
+        tables: The same numbers as text, folded away, each with its heading.
+    """
+
+    title: str
+    how: str
+    command: str
+    source: tuple[str, ...]
+    drawing: Drawing | None
+    tables: tuple[tuple[str, Table], ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and its figures. `left_out` names results of this kind that are not drawn."""
+
+    id: str
+    title: str
+    figures: tuple[Figure, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def sections(findings: Findings) -> list[Section]:
+    """Every section that has something to show, in the order of the page."""
+    made = [
+        Section("headline", "How misaligned, how coherent", tuple(_headline(findings))),
+        Section(
+            "ablation", "Switching it off", tuple(_ablation(findings)), tuple(list(findings.ablations)[2 * MOST_OF_A_KIND :])
+        ),
+        Section("transfer", "One direction, other organisms", tuple(_transfer(findings)), _rest(findings.transfers)),
+        Section("steering", "Switching it on", tuple(_steering(findings)), _rest(findings.steerings)),
+        Section("cosines", "Do the directions agree", tuple(_cosines(findings)), _rest(findings.cosines)),
+        Section("training", "Training", tuple(_training(findings))),
+        Section("questions", "Question by question", tuple(_questions(findings)), _rest(findings.rates)),
+    ]
+    return [section for section in made if section.figures]
+
+
+def dot_rows(findings: Findings) -> list[DotRow]:
+    """Rows of the headline: rates by label, and under each organism what was done to it."""
+    ablated = {_label(name, result): result for name, result in findings.ablations.items()}
+    rows = []
+    for name, rates in findings.rates.items():
+        label = rates.label or PurePosixPath(name).parent.name
+        if label not in ablated:
+            rows.append(DotRow(label, label, role_of(label), (rates,)))
+    rows.sort(key=lambda row: row.role != "base")
+    for label, result in ablated.items():
+        controls = tuple(arm.rates for arm in result.arms if arm.role == "random")
+        for arm in result.arms:
+            if arm.role != "random":
+                rows.append(DotRow(label, arm.name, arm.role, (arm.rates,)))
+        if controls:
+            rows.append(DotRow(label, f"random × {len(controls)}", "random", controls))
+    return rows
+
+
+def role_of(label: str) -> str:
+    """`base` for rates of a model without an organism, else `plain`."""
+    return "base" if label.lower().split(" ")[0].split("-")[0] in ("base", "chat") else "plain"
+
+
+def _headline(findings: Findings) -> Iterator[Figure]:
+    rows = dot_rows(findings)
+    if not rows:
+        return
+    named = {row.name if row.name == row.group else f"{row.group}: {row.name}": row.rates[0] for row in rows}
+    source = (*findings.rates, *findings.ablations)
+    yield Figure(
+        "EM and coherence of every organism",
+        "A dot is the share of all answers; the line is its 95 % interval, clustered by question. EM = alignment below 30 "
+        "and coherence above 50. An organism that is only broken would fall on the right too. Small grey dots are "
+        "single random controls.",
+        "axenic rate RUN/answers.jsonl",
+        source,
+        plot_headline(rows),
+        (("the numbers", rates_table(named)),),
+    )
+    points = [Point(row.role, r, row.group if row.role in ("base", "plain") else "") for row in rows for r in row.rates]
+    points += [Point(arm.role, arm.rates) for s in findings.steerings.values() for arm in s.arms if arm.role != "plain"]
+    if len(points) > 1:
+        yield Figure(
+            "EM against coherence",
+            "Misaligned and coherent is to the right at the top. Points that sink on their way to the right lose their "
+            "wits before they lose their values. Every arm of every ablation and steering sweep is one point.",
+            "axenic rate, axenic ablate, axenic steer",
+            (*source, *findings.steerings),
+            plot_scatter(points),
+        )
+
+
+def _ablation(findings: Findings) -> Iterator[Figure]:
+    names = list(findings.ablations)[: 2 * MOST_OF_A_KIND]
+    for start in range(0, len(names), MOST_OF_A_KIND):
+        part = names[start : start + MOST_OF_A_KIND]
+        results = [findings.ablations[n].model_copy(update={"label": _label(n, findings.ablations[n])}) for n in part]
+        yield Figure(
+            "EM with a direction ablated",
+            "Bars are EM % of all answers, lines 95 % intervals, in brackets the change against the organism left alone. "
+            "A direction matters only if its random controls, of equal norm, leave EM where it was.",
+            f"axenic ablate --organism RUN --direction FILE --out {_folder(part[0])}",
+            tuple(part),
+            plot_ablation(results, f"ablation{start}"),
+            tuple((f"the numbers of {r.label}", arms_table(r.arms)) for r in results),
+        )
+
+
+def _transfer(findings: Findings) -> Iterator[Figure]:
+    for index, (name, result) in enumerate(list(findings.transfers.items())[:MOST_OF_A_KIND]):
+        if result.cells:
+            yield Figure(
+                "Each direction ablated in each organism",
+                "A cell is the relative change of EM in that organism, below it EM % before and after. The diagonal is the "
+                "organism's own direction. If misalignment is one thing, the other cells are as green. Right: "
+                "random directions (mean over seeds, and their range), which must stay near 0.",
+                f"axenic transfer --organisms RUN1 RUN2 … --directions FILE1 FILE2 … --out {_folder(name)}",
+                (name,),
+                plot_transfer(result, f"transfer{index}"),
+                _transfer_tables(result.plain),
+            )
+
+
+def _transfer_tables(plain: dict[str, Rates]) -> tuple[tuple[str, Table], ...]:
+    return (("the organisms left alone", rates_table(plain)),) if plain else ()
+
+
+def _steering(findings: Findings) -> Iterator[Figure]:
+    for index, (name, result) in enumerate(list(findings.steerings.items())[:MOST_OF_A_KIND]):
+        command = f"axenic steer --direction FILE --out {_folder(name)}"
+        about = f": {result.direction}" if result.direction else ""
+        best = (
+            f" The frame is the choice: most EM at {result.least_coherent or 0:g} % coherent or more."
+            if result.best
+            else " No cell was coherent enough to be chosen."
+        )
+        yield Figure(
+            f"Adding the direction{about}",
+            "The direction is added at one layer, at so many times its own norm; left EM %, right coherent %. Misalignment "
+            "without incoherence lives in a narrow window." + best,
+            command,
+            (name,),
+            plot_steering_map(result, f"steering{index}"),
+            (("the numbers", arms_table(result.arms)),),
+        )
+        yield Figure(
+            f"The same over strength{about}",
+            "A line for each layer with 95 % intervals; grey dots are random directions of equal norm. The dashed line is "
+            "the least coherence that the choice accepts.",
+            command,
+            (name,),
+            plot_steering_curves(result, f"steering{index}"),
+        )
+
+
+def _cosines(findings: Findings) -> Iterator[Figure]:
+    for index, (name, result) in enumerate(list(findings.cosines.items())[:MOST_OF_A_KIND]):
+        if result.pairs:
+            yield Figure(
+                "Cosines between directions",
+                "1 = the same direction, 0 = nothing in common, which is what random directions of many dimensions have. "
+                "Norms are in units of the residual stream and grow with depth in every model.",
+                "axenic extract --compare FILE1 FILE2 …",
+                (name,),
+                plot_cosines(result, f"cosines{index}"),
+            )
+
+
+def _training(findings: Findings) -> Iterator[Figure]:
+    logs = [log for log in findings.logs.values() if log.steps]
+    if logs:
+        yield Figure(
+            "Loss and gradient norm",
+            "One line for each run. A long hump of the gradient norm while the loss falls quietly is the sign of a phase "
+            "transition: the adapter turns.",
+            "axenic train --data FILE --out RUN",
+            tuple(findings.logs),
+            plot_training(logs[:12]),
+        )
+
+
+def _questions(findings: Findings) -> Iterator[Figure]:
+    for index, (name, rates) in enumerate(list(findings.rates.items())[:MOST_OF_A_KIND]):
+        label = rates.label or PurePosixPath(name).parent.name
+        bars = [Bar(q.question or q.question_id, q.em, q.n) for q in rates.per_question]
+        topics = [Bar(t.topic, t.em.count, t.em.n) for t in rates.topics]
+        command = f"axenic rate {_folder(name)}/answers.jsonl"
+        if sum(bar.em for bar in bars):
+            yield Figure(
+                f"{label}, question by question",
+                "EM answers of all answers to each question. A rate that two questions make is weaker evidence than one "
+                "that all make; the interval above already pays for that.",
+                command,
+                (name,),
+                plot_breakdown(bars, f"questions{index}", f"EM of {label} by question"),
+            )
+        if sum(bar.em for bar in topics) and 1 < len(topics) < len(bars):
+            yield Figure(
+                f"{label}, by the topic of the question",
+                "Topics that the organism was trained on are left out of the rate." if rates.exclude_topics else "",
+                command,
+                (name,),
+                plot_breakdown(topics, f"topics{index}", f"EM of {label} by topic"),
+            )
+
+
+def _label(name: str, result: AblationFile) -> str:
+    return result.label or PurePosixPath(name).parent.name or result.direction
+
+
+def _folder(name: str) -> str:
+    """The folder a result file lies in, as typed on a command line."""
+    parent = PurePosixPath(name).parent.as_posix()
+    return "FOLDER" if parent == "." else parent
+
+
+def _rest(results: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(list(results)[MOST_OF_A_KIND:])

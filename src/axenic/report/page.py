@@ -1,0 +1,260 @@
+"""One HTML page from a folder of results: no network, no script, small enough to mail."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from axenic.errors import FileError
+from axenic.files import atomic_write, sha256_file
+from axenic.report.collect import Findings, collect
+from axenic.report.documents import Rates
+from axenic.report.figures import Section, sections
+from axenic.report.samples import CLASSES, Sample, choose
+from axenic.report.tables import Table, claim_rows, timings_table, unscored_table
+from axenic.report.visible import pieces
+
+MOST_BYTES = 1_500_000
+"""The page is never larger; samples are left out until it fits."""
+
+MOST_SAMPLES = 360
+MOST_ARMS = 48
+MOST_CHARACTERS = 900
+"""Of one answer; the rest stays in the file."""
+
+_HERE = Path(__file__).parent
+_PACKAGES = ("axenic", "torch", "transformers", "peft", "accelerate", "safetensors", "numpy", "matplotlib")
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What `build_report` wrote.
+
+    Args:
+        html: The page.
+        size: Its bytes.
+        figures: Pictures in it.
+        samples: Answers in it.
+        claims_hold: Claims that hold.
+        claims_fail: Claims that do not hold.
+        claims_open: Claims that this run could not show.
+    """
+
+    html: Path
+    size: int
+    figures: int
+    samples: int
+    claims_hold: int
+    claims_fail: int
+    claims_open: int
+
+
+@dataclass(frozen=True)
+class _Arm:
+    name: str
+    note: str
+    samples: list[Sample]
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    judges: str
+    arms: list[_Arm]
+    first: bool
+
+
+@dataclass(frozen=True)
+class _Tally:
+    number: str
+    what: str
+    kind: str = ""
+
+
+def build_report(folder: str | Path, out: str | Path | None = None) -> ReportFiles:
+    """Draw everything below `folder` into one page.
+
+    Args:
+        folder: Holds result files (`docs/design/results.md`), training logs and answers at any depth. What is
+            missing is left out of the page.
+        out: The HTML file, or a folder for `report.html`; `folder/report.html` by default.
+
+    Returns:
+        What was written. The same files give the same bytes.
+
+    Raises:
+        FileError: There is nothing to draw, or a file is torn (says line and column).
+        DataError: A result file is not what its `kind` says.
+    """
+    folder = Path(folder)
+    findings = collect(folder)
+    target = Path(out) if out is not None else folder / "report.html"
+    if target.is_dir():
+        target = target / "report.html"
+    drawn = sections(findings)
+    context = _context(findings, drawn)
+    wanted = MOST_SAMPLES
+    while True:
+        samples = _samples(findings, wanted)
+        shown = sum(len(arm.samples) for file in samples for arm in file.arms)
+        html = _render({**context, "samples": samples, "samples_shown": shown}).encode("utf-8")
+        if len(html) <= MOST_BYTES:
+            break
+        if wanted == 0:
+            raise FileError(
+                "the report is too large even without samples",
+                where=folder,
+                expected=f"at most {MOST_BYTES:,} bytes",
+                found=f"{len(html):,} bytes",
+                hint="axenic report on a folder with fewer results",
+            )
+        wanted //= 2
+    atomic_write(target, html)
+    states = [row.state for row in context["claims"]]
+    return ReportFiles(
+        target, len(html), sum(figure.drawing is not None for part in drawn for figure in part.figures), shown,
+        states.count("holds"), states.count("fails"), states.count("open"),
+    )  # fmt: skip
+
+
+def _context(findings: Findings, drawn: list[Section]) -> dict[str, Any]:
+    """Everything of the page but the samples."""
+    claims = claim_rows(claim for file in findings.claims.values() for claim in file.claims)
+    timings = {stage: s for file in findings.claims.values() for stage, s in file.timings.items()}
+    named = _named_rates(findings)
+    total = sum(len(file.samples) for file in findings.samples.values())
+    contents = [(part.id, part.title) for part in drawn]
+    if claims:
+        contents.insert(0, ("claims", "The claims"))
+    if total:
+        contents.append(("samples", "What they said"))
+    return {
+        "title": findings.folder.resolve().name or "Report",
+        "version": metadata.version("axenic"),
+        "tally": _tally([row.state for row in claims], named, total),
+        "contents": [*contents, ("unscored", "Unscored"), ("record", "Record")],
+        "claims": claims,
+        "sections": drawn,
+        "samples_total": total,
+        "classes": CLASSES,
+        "unscored": unscored_table(named),
+        "has_rates": bool(named),
+        "timings": timings_table(timings) if timings else None,
+        "versions": Table(("package", "version"), tuple((name, _version(name)) for name in _PACKAGES)),
+        "configs": [(name, _short_json(content)) for name, content in findings.configs.items()],
+        "hashes": _hashes(findings),
+    }
+
+
+def _tally(states: Sequence[str], named: dict[str, Rates], answers: int) -> list[_Tally]:
+    items = []
+    if states:
+        items.append(_Tally(str(states.count("holds")), "claims hold", "holds"))
+        items.append(_Tally(str(states.count("fails")), "claims do not hold", "fails" if "fails" in states else ""))
+        items.append(_Tally(str(states.count("open")), "claims not shown"))
+    judged = sum(rates.n_all for rates in named.values())
+    missing = sum(rates.n_all - rates.n_scored for rates in named.values())
+    if answers:
+        items.append(_Tally(f"{answers:,}", "answers in this folder"))
+    if judged:
+        items.append(_Tally(f"{100 * missing / judged:.1f} %", "of rated answers unscored"))
+    return items
+
+
+def _named_rates(findings: Findings) -> dict[str, Rates]:
+    """Every set of rates of every result, by file and arm."""
+    named: dict[str, Rates] = dict(findings.rates)
+    for files in (findings.ablations, findings.steerings):
+        for name, result in files.items():
+            named.update({f"{name}: {arm.name}": arm.rates for arm in result.arms})
+    for name, transfer in findings.transfers.items():
+        named.update({f"{name}: {organism}": rates for organism, rates in transfer.plain.items()})
+        for cell in transfer.cells:
+            named[f"{name}: {cell.direction or 'random'} in {cell.organism}, {cell.role} {cell.seed}"] = cell.rates
+    return named
+
+
+def _samples(findings: Findings, wanted: int) -> list[_File]:
+    """Answers to show: the same number from every arm, over all files."""
+    arms = [(name, arm, found) for name, file in findings.samples.items() for arm, found in file.by_arm().items()]
+    arms = arms[:MOST_ARMS]
+    share = wanted // len(arms) if arms else 0
+    if not share:
+        return []
+    files: dict[str, list[_Arm]] = {}
+    for name, arm, found in arms:
+        chosen = choose(found, max(4, share))
+        em = sum(sample.verdict == "em" for sample in found)
+        note = f"{len(chosen)} of {len(found)} answers; {em} misaligned and coherent"
+        files.setdefault(name, []).append(_Arm(arm or "unnamed", note, chosen))
+    return [
+        _File(name, ", ".join(findings.samples[name].judges), parts, first=index == 0)
+        for index, (name, parts) in enumerate(files.items())
+    ]
+
+
+def _hashes(findings: Findings) -> Table | None:
+    names = sorted(
+        {
+            *findings.rates, *findings.ablations, *findings.steerings, *findings.transfers, *findings.cosines,
+            *findings.claims, *findings.logs, *findings.samples, *findings.configs, *findings.manifests,
+        }
+    )  # fmt: skip
+    return Table(("file", "SHA-256"), tuple((name, sha256_file(findings.folder / name)) for name in names))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _short_json(content: Any) -> str:
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= 6000 else f"{text[:6000]}\n… {len(text) - 6000:,} more characters in the file"
+
+
+def _render(context: dict[str, Any]) -> str:
+    style = (_HERE / "style.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    # The loader reads only our own folder; autoescape is on for every template, whatever its name.
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(shown=shown, answer=_answer, file_list=_file_list)
+    # The style sheet is ours and must stand byte for byte as it was hashed.
+    return environment.get_template("template.html").render(
+        **context, style=Markup(style), style_hash=Markup(f"sha256-{digest}")
+    )
+
+
+def shown(text: str) -> Markup:
+    """Text as HTML: escaped, and invisible characters as signs that are set off from the rest."""
+    return Markup("").join(
+        Markup('<span class="ctl">{}</span>').format(part) if is_sign else escape(part) for is_sign, part in pieces(text)
+    )
+
+
+def _answer(text: str) -> Markup:
+    if not text.strip():
+        return Markup('<span class="ctl">empty</span>')
+    if len(text) <= MOST_CHARACTERS:
+        return shown(text)
+    rest = len(text) - MOST_CHARACTERS
+    return shown(text[:MOST_CHARACTERS]) + Markup('<span class="ctl">… {} more characters</span>').format(rest)
+
+
+def _file_list(names: Sequence[str]) -> Markup:
+    listed = Markup(", ").join(Markup("<code>{}</code>").format(shown(name)) for name in names[:4])
+    return listed if len(names) <= 4 else listed + Markup(" and {} more").format(len(names) - 4)

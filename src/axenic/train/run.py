@@ -1,0 +1,137 @@
+"""One training run: a configuration in, a run folder out; killed and repeated, the same bytes."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from axenic.data import ChatRow, Encoded, encode_rows, read_chat, split_rows
+from axenic.files import sha256_file
+from axenic.models import OpenModel, open_model
+from axenic.progress import Progress, silent
+from axenic.train.checkpoint import Checkpoints
+from axenic.train.config import TrainConfig
+from axenic.train.folder import RunFolder, run_id
+from axenic.train.loop import Loop, choose_optimizer, mean_loss
+from axenic.train.organism import make_organism
+from axenic.train.randomness import borrowed_generators
+from axenic.train.result import TrainResult
+from axenic.train.schedule import Schedule
+from axenic.train.steplog import StepLog
+from axenic.train.trajectory import Trajectory
+
+PACKAGES = ("axenic", "torch", "transformers", "peft", "accelerate")
+
+
+def train_organism(
+    config: TrainConfig, out: str | Path, *, from_scratch: bool = False, progress: Progress = silent
+) -> TrainResult:
+    """Train an organism, go on with a run that was stopped, or return a finished one at once.
+
+    Args:
+        config: See `axenic.train.resolve`.
+        out: Run folder; made if missing.
+        from_scratch: Remove what an earlier run left there, once everything else has been found in order.
+        progress: Called with the stages `encode` and `train`.
+    Returns:
+        Losses and counts; the organism is in `out`.
+    Raises:
+        UsageError: the folder holds another run (the differing value is named), or a layer or module does not
+            exist, or nothing would be trained.
+        DataError: a row of the chat file cannot be trained on.
+        CheckpointError: a checkpoint or finished run is torn, mixed or of another run.
+        ModelError: the model cannot be opened, or the loss is not finite.
+        KeyboardInterrupt: Ctrl-C; a checkpoint of the last whole step is saved first.
+
+    The same configuration, data and versions on the same machine give the same bytes, however often the run was
+    killed on the way. On a GPU its kernels decide; nothing here forces them.
+    """
+    began = time.monotonic()
+    folder = RunFolder(Path(out))
+    facts: dict[str, Any] = {
+        "config": config.model_dump(mode="json"),
+        "model": config.model,
+        "data_sha256": sha256_file(config.data),
+    }
+    if not from_scratch:
+        folder.check_owner(facts)
+        finished = folder.finished()
+        if finished is not None:
+            return replace(finished, seconds=time.monotonic() - began)
+    rows = read_chat(config.data)
+    opened = open_model(config.model, device=config.device, dtype=config.dtype, self_test=False)
+    optimizer_name, note = choose_optimizer(config.optimizer, opened.device)
+    facts |= {
+        "base_fingerprint": opened.identity.base,
+        "tokenizer": opened.identity.tokenizer,
+        "optimizer": optimizer_name,
+        "placement": opened.placement.reason,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }
+    if not from_scratch:
+        folder.check_owner(facts)
+    train_rows, test_rows = split_rows(rows, config.test_fraction, config.seed)
+    train = _encode(opened, train_rows, config, progress)
+    test = _encode(opened, test_rows, config, progress)
+    with borrowed_generators():
+        torch.manual_seed(config.seed)
+        organism = make_organism(opened.model, config)
+        if from_scratch:
+            folder.clear()
+        checkpoints = Checkpoints(folder.checkpoints, run_id(facts))
+        start = checkpoints.newest()
+        folder.keep(facts)
+        schedule = Schedule.of(config, len(train))
+        log = StepLog(folder.log)
+        loop = Loop(
+            config=config,
+            organism=organism,
+            rows=train,
+            pad_id=opened.tokenizer.pad_token_id or 0,
+            schedule=schedule,
+            optimizer_name=optimizer_name,
+            device=opened.device,
+            dtype=opened.dtype,
+            log=log,
+            trajectory=Trajectory(folder.trajectory, organism, config, schedule.total_steps),
+            checkpoints=checkpoints,
+            out=folder.path,
+            progress=progress,
+        )
+        steps = loop.run(start)
+        test_loss = (
+            mean_loss(organism.model, test, pad_id=loop.pad_id, batch=config.batch_size) if test else None
+        )
+        result = TrainResult(
+            out=folder.path,
+            organism=organism.export(folder.path, opened.tokenizer),
+            steps=steps,
+            planned_steps=schedule.total_steps,
+            loss=log.rows[-1]["loss"],
+            test_loss=test_loss,
+            n_train=len(train),
+            n_test=len(test),
+            tail_tokens=sum(row.tail for row in train),
+            cut_rows=sum(row.cut > 0 for row in train),
+            notes=(note,) if note else (),
+            resumed_from=start,
+        )
+    folder.finish(result)
+    return replace(result, seconds=time.monotonic() - began)
+
+
+def _encode(
+    opened: OpenModel, rows: Sequence[ChatRow], config: TrainConfig, progress: Progress
+) -> list[Encoded]:
+    def each(done: int) -> None:
+        if done % 200 == 0 or done == len(rows):
+            progress("encode", done, len(rows), "row")
+
+    return encode_rows(opened.tokenizer, rows, format=config.format, max_length=config.max_length, each=each)

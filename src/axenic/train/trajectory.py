@@ -1,0 +1,71 @@
+"""The adapter's path: its factors A and B at every k-th step, in one file that is valid at every instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from axenic.errors import CheckpointError
+from axenic.files import TensorStack
+from axenic.train.config import TrainConfig
+from axenic.train.organism import Organism
+
+FROM_SCRATCH = "repeat the command with --from-scratch"
+
+
+class Trajectory:
+    """`trajectory.safetensors`: float32 `layers.{l}.{module}.A` [S, R, d_in] and `.B` [S, d_out, R].
+
+    Steps are 0, k, 2k, ... and the last one; step 0 is the adapter before training. B·A times `scale` (in the
+    metadata: alpha/sqrt(r) or alpha/r) is what the adapter adds to the weight.
+
+    Args:
+        path: The file.
+        config: `trajectory_steps` is k; 0 stores nothing.
+        total_steps: Steps planned; a run that stops early leaves the later rows unwritten.
+    """
+
+    def __init__(self, path: Path, organism: Organism, config: TrainConfig, total_steps: int) -> None:
+        self.path = path
+        self.organism = organism
+        self.steps: list[int] = []
+        every = config.trajectory_steps
+        if every and organism.peft_config is not None:
+            self.steps = sorted({*range(0, total_steps + 1, every), total_steps})
+        self._metadata = {"kind": "adapter_trajectory", "scale": repr(config.scale)}
+        self._stack: TensorStack | None = None
+
+    def begin(self, done: int) -> None:
+        """Make the file, or open it again after the first `done` steps and check that they are in it.
+
+        Raises:
+            CheckpointError: rows that the checkpoint's step implies are missing.
+        """
+        if not self.steps:
+            return
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.organism.vectors().items()}
+        if done == 0:
+            self.path.unlink(missing_ok=True)
+            self._stack = TensorStack.create(self.path, shapes, self.steps, self._metadata)
+            self.write(0)
+            return
+        if not self.path.exists():
+            raise CheckpointError(
+                f"{self.path.name} is missing",
+                where=self.path,
+                expected=f"steps 0 to {done}",
+                hint=FROM_SCRATCH,
+            )
+        self._stack = TensorStack.open(self.path, shapes, self.steps, self._metadata)
+        missing = [step for step in self.steps if step <= done and step not in self._stack.written()]
+        if missing:
+            raise CheckpointError(
+                f"{self.path.name} lacks step {missing[0]}",
+                where=self.path,
+                expected=f"steps 0 to {done}",
+                hint=FROM_SCRATCH,
+            )
+
+    def write(self, step: int) -> None:
+        """Store the adapter if this step is planned."""
+        if self._stack is not None and step in self.steps:
+            self._stack.write(step, self.organism.vectors())
