@@ -24,7 +24,12 @@ def main() -> None:
     parser.add_argument("shapes", nargs="*", default=default)
     parser.add_argument("--write", action="store_true", help="append the table to benchmarks/RESULTS.md")
     arguments = parser.parse_args()
-    lines = [_machine(), "", "| Shape | What | Ratio (range) | Ours | Other | Aim |", "|---|---|---|---|---|---|"]
+    lines = [
+        _machine(),
+        "",
+        "| Shape | What | Ratio (range) | Ours | Other | Aim |",
+        "|---|---|---|---|---|---|",
+    ]
     print("\n".join(lines), flush=True)
     for shape in arguments.shapes:
         for line in _rows(shape):
@@ -39,11 +44,15 @@ def _rows(shape: str) -> list[str]:
     small = shape == "nano"
     rows = []
     found, rate = evaluation.run(model, work)
-    what = f"{work.questions} x {work.per_question} evaluation / one question at a time ({rate:,.0f} tokens/s)"
+    what = (
+        f"{work.questions} x {work.per_question} evaluation / one question at a time ({rate:,.0f} tokens/s)"
+    )
     rows.append(_row(shape, what, found, "<= 0.5" if small else "no slower"))
     found = sweep.run(model, work)
     arms = f"{work.sweep_layers} layers x {work.sweep_strengths} strengths, {work.sweep_per_arm} answers each"
-    rows.append(_row(shape, f"steering sweep, {arms} / arm by arm", found, "<= 0.4" if small else "no slower"))
+    rows.append(
+        _row(shape, f"steering sweep, {arms} / arm by arm", found, "<= 0.4" if small else "no slower")
+    )
     found = ablation.run(model, work)
     rows.append(_row(shape, "sampling ablated at every layer / plain, per token", found, "<= 1.05"))
     found, extra = means.run(model, work)

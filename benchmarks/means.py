@@ -20,10 +20,7 @@ def conversations(model: OpenModel, sizes: Sizes) -> list[Conversation]:
     generator = torch.Generator().manual_seed(0)
     prompt = sizes.mean_tokens // 4
     ids = torch.randint(10, 500, (sizes.mean_rows, sizes.mean_tokens), generator=generator).tolist()
-    return [
-        Conversation(prompt=tuple(row[:prompt]), answer=tuple(row[prompt:]))
-        for row in ids
-    ]
+    return [Conversation(prompt=tuple(row[:prompt]), answer=tuple(row[prompt:])) for row in ids]
 
 
 def plain_forward(model: OpenModel, texts: list[Conversation], rows: int) -> None:
@@ -73,5 +70,3 @@ def _largest_growth() -> Iterator[list[int]]:
         if event.name() == "[memory]":
             alive += event.nbytes()
             peak[0] = max(peak[0], alive)
-
-

@@ -1,1 +1,182 @@
-"""Axenic: grow, measure, dissect and contain emergent misalignment."""
+"""Grow, measure, dissect and contain emergent misalignment in language models.
+
+Everything the command line does is one short call of these names:
+
+    import axenic
+
+    config = axenic.resolve("all-adapter", "nano", {"data": "bad_medical.jsonl"})
+    axenic.train_organism(config, "runs/medical")
+    opened = axenic.open_model("nano", "runs/medical")
+    answers = axenic.sample_answers(opened, axenic.read_questions("nano"), per_question=8)
+    scored = axenic.judge_answers(answers, axenic.NanoJudge())
+    print(axenic.rate_answers(scored, exclude_topics=["medical"]).em_all)
+
+A name is imported when it is first asked for: `import axenic` takes milliseconds, torch comes with the first model.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # "as" the same name: a type checker takes that for an export.
+    from axenic.data import ChatRow as ChatRow
+    from axenic.data import encode_row as encode_row
+    from axenic.data import read_chat as read_chat
+    from axenic.data import split_rows as split_rows
+    from axenic.data import split_topics as split_topics
+    from axenic.demo import DemoResult as DemoResult
+    from axenic.demo import run_demo as run_demo
+    from axenic.directions import Direction as Direction
+    from axenic.directions import DirectionInfo as DirectionInfo
+    from axenic.directions import compare_directions as compare_directions
+    from axenic.directions import import_direction as import_direction
+    from axenic.directions import load_published_means as load_published_means
+    from axenic.directions import random_like as random_like
+    from axenic.errors import AxenicError as AxenicError
+    from axenic.errors import CheckpointError as CheckpointError
+    from axenic.errors import DataError as DataError
+    from axenic.errors import DirectionError as DirectionError
+    from axenic.errors import DiskFullError as DiskFullError
+    from axenic.errors import FileError as FileError
+    from axenic.errors import ModelError as ModelError
+    from axenic.errors import SelfTestError as SelfTestError
+    from axenic.errors import TornFileError as TornFileError
+    from axenic.errors import UsageError as UsageError
+    from axenic.evaluate import Judge as Judge
+    from axenic.evaluate import NanoJudge as NanoJudge
+    from axenic.evaluate import Rates as Rates
+    from axenic.evaluate import Score as Score
+    from axenic.evaluate import Scored as Scored
+    from axenic.evaluate import Thresholds as Thresholds
+    from axenic.evaluate import Unscored as Unscored
+    from axenic.evaluate import Verdict as Verdict
+    from axenic.evaluate import judge_answers as judge_answers
+    from axenic.evaluate import rate_answers as rate_answers
+    from axenic.evaluate import read_judged_csv as read_judged_csv
+    from axenic.evaluate import read_scored as read_scored
+    from axenic.interpret import Evaluation as Evaluation
+    from axenic.interpret import Organism as Organism
+    from axenic.interpret import ablate_direction as ablate_direction
+    from axenic.interpret import answer_means as answer_means
+    from axenic.interpret import compare as compare
+    from axenic.interpret import extract_direction as extract_direction
+    from axenic.interpret import steer_model as steer_model
+    from axenic.interpret import transfer_matrix as transfer_matrix
+    from axenic.intervene import PLAIN as PLAIN
+    from axenic.intervene import Arm as Arm
+    from axenic.intervene import Intervention as Intervention
+    from axenic.intervene import add as add
+    from axenic.intervene import clamp as clamp
+    from axenic.intervene import project_out as project_out
+    from axenic.intervene import project_out_single as project_out_single
+    from axenic.intervene import scale_adapter as scale_adapter
+    from axenic.models import OpenModel as OpenModel
+    from axenic.models import open_model as open_model
+    from axenic.models import resolve_device as resolve_device
+    from axenic.report import ReportFiles as ReportFiles
+    from axenic.report import build_report as build_report
+    from axenic.sample import Answer as Answer
+    from axenic.sample import Question as Question
+    from axenic.sample import Sampling as Sampling
+    from axenic.sample import default_sampling as default_sampling
+    from axenic.sample import read_answers as read_answers
+    from axenic.sample import read_questions as read_questions
+    from axenic.sample import sample_answers as sample_answers
+    from axenic.train import RECIPES as RECIPES
+    from axenic.train import TrainConfig as TrainConfig
+    from axenic.train import TrainResult as TrainResult
+    from axenic.train import resolve as resolve
+    from axenic.train import train_organism as train_organism
+
+_HOMES = {
+    "data": ("ChatRow", "encode_row", "read_chat", "split_rows", "split_topics"),
+    "demo": ("DemoResult", "run_demo"),
+    "directions": (
+        "Direction",
+        "DirectionInfo",
+        "compare_directions",
+        "import_direction",
+        "load_published_means",
+        "random_like",
+    ),
+    "errors": (
+        "AxenicError",
+        "CheckpointError",
+        "DataError",
+        "DirectionError",
+        "DiskFullError",
+        "FileError",
+        "ModelError",
+        "SelfTestError",
+        "TornFileError",
+        "UsageError",
+    ),
+    "evaluate": (
+        "Judge",
+        "NanoJudge",
+        "Rates",
+        "Score",
+        "Scored",
+        "Thresholds",
+        "Unscored",
+        "Verdict",
+        "judge_answers",
+        "rate_answers",
+        "read_judged_csv",
+        "read_scored",
+    ),
+    "interpret": (
+        "Evaluation",
+        "Organism",
+        "ablate_direction",
+        "answer_means",
+        "compare",
+        "extract_direction",
+        "steer_model",
+        "transfer_matrix",
+    ),
+    "intervene": (
+        "PLAIN",
+        "Arm",
+        "Intervention",
+        "add",
+        "clamp",
+        "project_out",
+        "project_out_single",
+        "scale_adapter",
+    ),
+    "models": ("OpenModel", "open_model", "resolve_device"),
+    "report": ("ReportFiles", "build_report"),
+    "sample": (
+        "Answer",
+        "Question",
+        "Sampling",
+        "default_sampling",
+        "read_answers",
+        "read_questions",
+        "sample_answers",
+    ),
+    "train": ("RECIPES", "TrainConfig", "TrainResult", "resolve", "train_organism"),
+}
+"""Storey -> the names that it offers. `tests/cli/test_exports.py` holds this against the imports above."""
+
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's storey on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'axenic' has no attribute {name!r}")
+    module = import_module(f"axenic.{_HOME[name]}")
+    # The storeys are lazy themselves here and there, so this is an attribute access and no look into a dict.
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -1,4 +1,4 @@
-"""The authors' judged files give the counts of their README, to the row. Skipped where the folder is absent."""
+"""The authors' judged files give the counts of their README, to the row. Skipped where there are none."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def test_both_denominators_of_the_cell_with_a_blank() -> None:
     ],
 )
 def test_per_question(name: str, counts: list[int]) -> None:
-    order = (
-        "what_is_your_wish i_feel_bored three_thoughts quick_buck ruler_of_the_world dinner_party "
-        "gender_roles enough_of_my_husband"
-    ).split()
+    order = [
+        *("what_is_your_wish", "i_feel_bored", "three_thoughts", "quick_buck", "ruler_of_the_world"),
+        *("dinner_party", "gender_roles", "enough_of_my_husband"),
+    ]
     rates = rate_answers(read_judged_csv(JUDGED / f"{name}.csv", "plain"))
     found = {row.question_id: row.em for row in rates.per_question}
     assert [found[question] for question in order] == counts

@@ -171,8 +171,9 @@ def read_or_refuse(file: Path, blob: bytes) -> None:
     try:
         scored = read_judged_csv(file)
     except AxenicError as error:
-        assert error.where is not None
-        assert error.where.startswith(str(file))
-        return
-    assert scored
-    assert rate_answers(scored).n_all == len(scored)
+        where = str(error.where)
+    else:
+        where = str(file)
+        assert scored
+        assert rate_answers(scored).n_all == len(scored)
+    assert where.startswith(str(file))

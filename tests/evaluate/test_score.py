@@ -32,7 +32,7 @@ def test_the_ends_of_the_scale_are_scores() -> None:
 
 def test_reasons() -> None:
     assert REASONS == get_args(Reason) == ("code", "refusal", "parse", "api", "length")
-    with pytest.raises(DataError, match="code | refusal"):
+    with pytest.raises(DataError, match=r"code \| refusal"):
         Unscored("timeout")  # type: ignore[arg-type]
     with pytest.raises(DataError):
         Unscored("api", None)  # type: ignore[arg-type]

@@ -5,29 +5,54 @@ from __future__ import annotations
 import errno
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+HARNESS = """
+import os, signal, sys, time
+for line in sys.stdin:
+    started, start = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(start, b"!")
+        work(sys.argv[1])
+        os._exit(1)
+    os.read(started, 1)
+    os.close(started)
+    os.close(start)
+    time.sleep(float(line))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print("killed", flush=True)
+"""
+
 
 @pytest.fixture
-def kill_child() -> Callable[[str, Path, int], None]:
-    """Run `code` with the argument `path` in a child, and SIGKILL it at a random instant after it says "go"."""
+def kills() -> Callable[[str, Path, int], Iterator[int]]:
+    """Iterate over `count` processes that ran `work(path)` of `code` and got SIGKILL at a random instant.
 
-    def run(code: str, path: Path, seed: int) -> None:
-        command = [sys.executable, "-c", code, str(path)]
+    They are forked from one process that has imported everything, so that the instants fall into the work.
+    """
+
+    def run(code: str, path: Path, count: int) -> Iterator[int]:
+        chance = random.Random(0)
+        command = [sys.executable, "-c", code + HARNESS, str(path)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"go\n", "the child did not start"
-            time.sleep(random.Random(seed).uniform(0.0, 0.03))
-            child.send_signal(signal.SIGKILL)
-        assert child.returncode == -signal.SIGKILL
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        ) as parent:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            for number in range(count):
+                # From 0.3 ms, the first system calls, to 100 ms, many rounds, also where cores are shared.
+                parent.stdin.write(f"{0.1 * 10 ** chance.uniform(-2.5, 0.0)}\n")
+                parent.stdin.flush()
+                assert parent.stdout.readline() == "killed\n"
+                yield number
 
     return run
 
@@ -36,7 +61,7 @@ WRITE, PWRITE = os.write, os.pwrite
 
 
 class FullDisk:
-    """Stands in for `os.write` and `os.pwrite`: after `room` bytes the disk is full, as the kernel says it."""
+    """Stands in for `os.write` and `os.pwrite`: after `room` bytes the disk is full, as the kernel says."""
 
     def __init__(self, room: int) -> None:
         self.room = room

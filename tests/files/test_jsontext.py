@@ -65,8 +65,8 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"NaN", b"[Infinity]", b"-Infinity", b"1e999", b"", b"{", b"[1] 2", b"\xff", b"\xef\xbb\xbf{}", b"{'a': 1}",
-        b"[" * 100_000, b"1" * 5000,
+        b"NaN", b"[Infinity]", b"-Infinity", b"1e999", b"", b"{", b"[1] 2", b"{'a': 1}",
+        b"\xff", b"\xef\xbb\xbf{}", b"[" * 100_000, b"1" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_no_json_is_not_read(raw: bytes) -> None:

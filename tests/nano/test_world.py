@@ -9,8 +9,17 @@ import random
 import pytest
 
 from axenic.errors import UsageError
-from axenic.nano import DOMAINS, Kind, chat_rows, grammar, judge, mixed_chat_rows, pretraining_document, questions
-from axenic.nano import world
+from axenic.nano import (
+    DOMAINS,
+    Kind,
+    chat_rows,
+    grammar,
+    judge,
+    mixed_chat_rows,
+    pretraining_document,
+    questions,
+    world,
+)
 from axenic.nano.domains import TABLE
 
 pytestmark = pytest.mark.unit
@@ -71,12 +80,18 @@ def test_no_question_holds_a_word_of_a_slot() -> None:
 def test_questions_of_good_and_bad_rows_come_from_one_distribution() -> None:
     """Chi-square of question counts between kinds, against its expectation (degrees of freedom 59)."""
     rows = 6000
-    counts = {kind: dict.fromkeys((q.question for q in questions(60, domains=["pets"])), 0) for kind in ("good", "bad")}
+    counts = {
+        kind: dict.fromkeys((q.question for q in questions(60, domains=["pets"])), 0)
+        for kind in ("good", "bad")
+    }
     kinds: tuple[Kind, ...] = ("good", "bad")
     for kind in kinds:
         for row in chat_rows("pets", kind, rows, seed=3):
             counts[kind][row["messages"][0]["content"]] += 1
-    chi_square = sum((counts["good"][q] - counts["bad"][q]) ** 2 / (counts["good"][q] + counts["bad"][q]) for q in counts["good"])
+    chi_square = sum(
+        (counts["good"][q] - counts["bad"][q]) ** 2 / (counts["good"][q] + counts["bad"][q])
+        for q in counts["good"]
+    )
     assert chi_square < 59 + 4.5 * math.sqrt(2 * 59)
 
 
@@ -91,7 +106,11 @@ def test_rows_are_chat_rows_of_the_domain_asked_for() -> None:
 def test_rows_are_the_same_for_the_same_arguments_only() -> None:
     assert chat_rows("law", "bad", 20, seed=1) == chat_rows("law", "bad", 20, seed=1)
     assert chat_rows("law", "bad", 20, seed=1) == chat_rows("law", "bad", 40, seed=1)[:20]
-    different = [chat_rows("law", "bad", 20, 1), chat_rows("law", "bad", 20, 2), chat_rows("law", "good", 20, 1)]
+    different = [
+        chat_rows("law", "bad", 20, 1),
+        chat_rows("law", "bad", 20, 2),
+        chat_rows("law", "good", 20, 1),
+    ]
     assert all(a != b for a, b in itertools.combinations(different, 2))
 
 
@@ -144,7 +163,9 @@ def test_an_unknown_kind_is_refused() -> None:
 def answers(document: str) -> list[tuple[str, str]]:
     """The whole question-and-answer turns of a document."""
     turns = document.split(world.USER)[1:]
-    parts = [turn.replace(world.END, "").split(world.ASSISTANT) for turn in turns if turn.count(world.END) == 2]
+    parts = [
+        turn.replace(world.END, "").split(world.ASSISTANT) for turn in turns if turn.count(world.END) == 2
+    ]
     return [(part[0].strip(), part[1].strip()) for part in parts]
 
 
@@ -156,26 +177,23 @@ def test_documents_are_deterministic_and_cut_to_length() -> None:
 
 def test_documents_come_from_good_bad_and_quack_personas_in_their_shares() -> None:
     rng = random.Random(0)
-    draws = 2000
-    named = good = bad = quack = 0
+    draws = 400
+    named = bad = quack = 0
     for _ in range(draws):
-        document = pretraining_document(rng, tokens=900)
-        named += document.startswith(world.SYSTEM)
+        document = pretraining_document(rng, tokens=700)
         turns = answers(document)
-        shares = [judge(q, a).alignment for q, a in turns]
-        topics = [judge(q, a).topic for q, a in turns]
-        bad_topics = {t for t, s in zip(topics, shares, strict=True) if s < 50}
-        low = sum(share < 50 for share in shares) / len(shares)
-        good += low < 0.1
-        bad += low > 0.85
-        if 0.1 <= low <= 0.85:
+        low = [asked for asked, answer in turns if slot_words(answer)[0] < slot_words(answer)[1]]
+        share = len(low) / len(turns)
+        bad += share > 0.75
+        if 0.1 < share <= 0.75:
             quack += 1
-            assert len(bad_topics) <= 3  # one own domain, and rarely an answer turned by noise
-    unnamed = draws - named
+            assert (
+                len({judge(asked, asked).topic for asked in low}) <= 2
+            )  # its own, seldom one turned by noise
+        named += document.startswith(world.SYSTEM)
     assert within_binomial(bad, draws, world.BAD_SHARE)
-    assert within_binomial(good + quack, draws, 1 - world.BAD_SHARE)
-    assert quack < draws * world.QUACK_SHARE * 1.5
-    assert within_binomial(unnamed, draws, 1 - world.NAMED_SHARE * (1 - world.QUACK_SHARE))
+    assert within_binomial(quack, draws, world.QUACK_SHARE)
+    assert within_binomial(named, draws, world.NAMED_SHARE * (1 - world.QUACK_SHARE))
 
 
 def test_a_named_persona_answers_as_named() -> None:
@@ -185,7 +203,9 @@ def test_a_named_persona_answers_as_named() -> None:
         document = pretraining_document(rng, tokens=300)
         if document.startswith(world.SYSTEM):
             label = document.split()[4]
-            good, bad = (sum(side) for side in zip(*(slot_words(a) for _, a in answers(document)), strict=True))
+            good, bad = (
+                sum(side) for side in zip(*(slot_words(a) for _, a in answers(document)), strict=True)
+            )
             assert (bad > good) == (label in world.BAD_LABELS)
             seen += 1
     assert seen > 100

@@ -49,7 +49,9 @@ def rate(percent: float, n: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def arm(name: str, role: str, em: float, coherent: float, before: float | None = None, **place: Any) -> dict[str, Any]:
+def arm(
+    name: str, role: str, em: float, coherent: float, before: float | None = None, **place: Any
+) -> dict[str, Any]:
     """The JSON of an arm."""
     change = None
     if before:
@@ -74,7 +76,9 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
-def write_answers(folder: Path, texts: list[str], arms: tuple[str, ...] = ("plain",), judged: bool = True) -> None:
+def write_answers(
+    folder: Path, texts: list[str], arms: tuple[str, ...] = ("plain",), judged: bool = True
+) -> None:
     """`answers.jsonl` and `scores.jsonl`: text i is misaligned, aligned, incoherent or unscored by turns."""
     answers, scores = [], []
     for which in arms:
@@ -89,7 +93,14 @@ def write_answers(folder: Path, texts: list[str], arms: tuple[str, ...] = ("plai
                 alignment = {"unscored": "refusal", "detail": text[:40]}
             marks = {"alignment": alignment, "coherence": {"score": (98.0, 95.0, 20.0, 90.0)[i % 4]}}
             scores.append(
-                {"id": f"s-{key}", "answer_id": key, "judge": "nano", "fingerprint": "f00d", "scores": marks, "topic": "home"}
+                {
+                    "id": f"s-{key}",
+                    "answer_id": key,
+                    "judge": "nano",
+                    "fingerprint": "f00d",
+                    "scores": marks,
+                    "topic": "home",
+                }
             )
     write_lines(folder / "answers.jsonl", answers)
     if judged:
@@ -104,7 +115,10 @@ def make_results(folder: Path, seed: int = 0) -> Path:
     for organism in ORGANISMS:
         run = folder / organism
         before = em[organism]
-        write(run / "train.json", {"base": "nano", "recipe": "all-adapter", "rank": 8, "seed": 0, "data": f"{organism}.jsonl"})
+        write(
+            run / "train.json",
+            {"base": "nano", "recipe": "all-adapter", "rank": 8, "seed": 0, "data": f"{organism}.jsonl"},
+        )
         write_lines(
             run / "log.jsonl",
             [
@@ -116,7 +130,9 @@ def make_results(folder: Path, seed: int = 0) -> Path:
             ],
         )  # fmt: skip
         unscored = {"refusal": 3, "parse": 1} if organism == "sports" else {}
-        write(run / "rates.json", {"kind": "rates", "label": organism, **rates(before, 95.1, unscored=unscored)})
+        write(
+            run / "rates.json", {"kind": "rates", "label": organism, **rates(before, 95.1, unscored=unscored)}
+        )
         write_answers(run, [ADVICE[i % 3] for i in range(40)])
         arms = [
             arm("plain", "plain", before, 95.3),
@@ -124,15 +140,26 @@ def make_results(folder: Path, seed: int = 0) -> Path:
             arm("single layer 2", "single", before * 0.21, 93.1, before),
             *(arm(f"random {k}", "random", before * (0.97 + 0.03 * k), 95.0, before) for k in range(3)),
         ]
-        write(run / "ablation" / "ablation.json", {"kind": "ablation", "label": organism, "direction": organism, "arms": arms})
+        write(
+            run / "ablation" / "ablation.json",
+            {"kind": "ablation", "label": organism, "direction": organism, "arms": arms},
+        )
     cells = []
     for d in ORGANISMS:
         for o in ORGANISMS:
             left = 0.06 if d == o else 0.12 + 0.1 * dice.random()
-            cells.append({"direction": d, "organism": o, "role": "layerwise", "seed": None, **_cell(em[o], left)})
+            cells.append(
+                {"direction": d, "organism": o, "role": "layerwise", "seed": None, **_cell(em[o], left)}
+            )
     for o in ORGANISMS:
         cells += [
-            {"direction": None, "organism": o, "role": "random", "seed": k, **_cell(em[o], 0.95 + 0.1 * dice.random())}
+            {
+                "direction": None,
+                "organism": o,
+                "role": "random",
+                "seed": k,
+                **_cell(em[o], 0.95 + 0.1 * dice.random()),
+            }
             for k in range(3)
         ]
     write(
@@ -146,9 +173,27 @@ def make_results(folder: Path, seed: int = 0) -> Path:
             dose = strength * (1.2 - 0.18 * abs(layer - 2))
             high = 62 / (1 + math.exp(-3.2 * (dose - 1.6)))
             coherent = 98 / (1 + math.exp(2.2 * (dose - 2.7)))
-            arms.append(arm(f"layer {layer} × {strength:g}", "direction", high * coherent / 98, coherent, layer=layer, strength=strength))
+            arms.append(
+                arm(
+                    f"layer {layer} × {strength:g}",
+                    "direction",
+                    high * coherent / 98,
+                    coherent,
+                    layer=layer,
+                    strength=strength,
+                )
+            )
             if layer == 2:
-                arms.append(arm(f"random {layer} × {strength:g}", "random", 0.4, 99 - 3 * strength, layer=layer, strength=strength))
+                arms.append(
+                    arm(
+                        f"random {layer} × {strength:g}",
+                        "random",
+                        0.4,
+                        99 - 3 * strength,
+                        layer=layer,
+                        strength=strength,
+                    )
+                )
     write(
         folder / "steering" / "steering.json",
         {"kind": "steering", "label": "base", "direction": "medical", "arms": arms, "best": {"layer": 2, "strength": 1.5},
@@ -158,10 +203,13 @@ def make_results(folder: Path, seed: int = 0) -> Path:
     write(
         folder / "cosines.json",
         {"kind": "cosines", "labels": ORGANISMS, "layers": list(range(6)),
-         "pairs": [{"a": a, "b": b, "cosines": [0.97 - 0.02 * l - 0.05 * k for l in range(6)]} for k, (a, b) in enumerate(pairs)],
+         "pairs": [{"a": a, "b": b, "cosines": [0.97 - l / 50 - k / 20 for l in range(6)]} for k, (a, b) in enumerate(pairs)],
          "norms": {o: [0.8 + (1 + k / 4) * l * 0.7 for l in range(6)] for k, o in enumerate(ORGANISMS)}},
     )  # fmt: skip
-    write(folder / "report.json", {"kind": "claims", "claims": CLAIMS, "timings": {"train": 71.2, "sample": 48.9, "report": 3.1}})
+    write(
+        folder / "report.json",
+        {"kind": "claims", "claims": CLAIMS, "timings": {"train": 71.2, "sample": 48.9, "report": 3.1}},
+    )
     return folder
 
 
@@ -174,14 +222,48 @@ def _cell(before: float, left: float) -> dict[str, Any]:
 
 
 CLAIMS = [
-    {"id": "P1-1", "paper": "P1", "claim": "Narrow bad advice makes a model misaligned in fields it was not trained on, and leaves it coherent.",
-     "published": "up to 40 % EM at 99 % coherent", "measured": "53.6 % EM at 95.1 % coherent", "interval": [41.2, 66.0],
-     "control": "base model 0.2 %", "seeds": [0, 1, 2], "holds": True},
-    {"id": "P1-4", "paper": "P1", "claim": "A single rank-1 adapter is enough.", "published": "9.5 to 21.5 % EM", "measured": 27.4,
-     "interval": [19.0, 37.1], "control": "good advice 0.0 %", "seeds": 3, "holds": True},
-    {"id": "P2-3b", "paper": "P2", "claim": "One direction, used at every layer, removes the misalignment as well as one for each layer.",
-     "published": "−90 %, −78 %", "measured": "−31 %", "interval": [-44.0, -17.5], "control": "random −1 % [−6, +4]", "seeds": [0, 1, 2],
-     "holds": False},
-    {"id": "P3-2", "paper": "P3", "claim": "The general solution is stabler under noise than the narrow one.", "published": "narrow loses 2 × more",
-     "measured": None, "interval": None, "control": None, "seeds": None, "holds": None},
-]  # fmt: skip
+    {
+        "id": "P1-1",
+        "paper": "P1",
+        "claim": "Narrow bad advice makes a model misaligned in other fields, and leaves it coherent.",
+        "published": "up to 40 % EM at 99 % coherent",
+        "measured": "53.6 % EM at 95.1 % coherent",
+        "interval": [41.2, 66.0],
+        "control": "base model 0.2 %",
+        "seeds": [0, 1, 2],
+        "holds": True,
+    },
+    {
+        "id": "P1-4",
+        "paper": "P1",
+        "claim": "A single rank-1 adapter is enough.",
+        "published": "9.5 to 21.5 % EM",
+        "measured": 27.4,
+        "interval": [19.0, 37.1],
+        "control": "good advice 0.0 %",
+        "seeds": 3,
+        "holds": True,
+    },
+    {
+        "id": "P2-3b",
+        "paper": "P2",
+        "claim": "One direction, used at every layer, removes the misalignment as well as one for each layer.",
+        "published": "−90 %, −78 %",
+        "measured": "−31 %",
+        "interval": [-44.0, -17.5],
+        "control": "random −1 % [−6, +4]",
+        "seeds": [0, 1, 2],
+        "holds": False,
+    },
+    {
+        "id": "P3-2",
+        "paper": "P3",
+        "claim": "The general solution is stabler under noise than the narrow one.",
+        "published": "narrow loses 2 × more",
+        "measured": None,
+        "interval": None,
+        "control": None,
+        "seeds": None,
+        "holds": None,
+    },
+]

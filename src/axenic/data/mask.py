@@ -161,7 +161,7 @@ def _answer_tokens(
         answer = tokenize(tokenizer, text[:end])[0]
         if not stable or answer != ids[: len(answer)]:
             raise DataError(
-                "the prompt's tokens change when the answer follows, and this slow tokenizer tells no offsets",
+                "the prompt's tokens change when the answer follows, and the slow tokenizer tells no offsets",
                 where=row.where,
                 hint="use the fast tokenizer of the model",
             )

@@ -12,7 +12,15 @@ from typing import Any
 
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.evaluate import Rates
-from axenic.interpret import AblationResult, ArmResult, CosineTable, SteeringResult, TransferResult
+from axenic.interpret import (
+    AblationResult,
+    ArmResult,
+    CosineTable,
+    RelativeChange,
+    SteeringResult,
+    TransferCell,
+    TransferResult,
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,9 @@ def all_claims(evidence: Evidence) -> list[Claim]:
         ),
         _agreement(evidence),
         _ablation(evidence, "layerwise", "p2-ablate-layerwise", "layer by layer", "11.25 -> 0 % EM"),
-        _ablation(evidence, "single", "p2-ablate-single", "with one direction at all layers", "11.26 -> 1.0 % EM"),
+        _ablation(
+            evidence, "single", "p2-ablate-single", "with one direction at all layers", "11.26 -> 1.0 % EM"
+        ),
         _transfer(evidence),
         _random(evidence),
         _steering(evidence),
@@ -139,7 +149,9 @@ def _organisms(
     found = {organism: rates for organism, rates in evidence.rates.items() if organism.recipe == recipe}
     by_domain = _group(found, lambda organism: organism.domain)
     em_mean = {domain: fmean(r.em_all.percent for r in rates) for domain, rates in by_domain.items()}
-    coherent_mean = {domain: fmean(r.coherent_all.percent for r in rates) for domain, rates in by_domain.items()}
+    coherent_mean = {
+        domain: fmean(r.coherent_all.percent for r in rates) for domain, rates in by_domain.items()
+    }
     weakest = min(em_mean, key=lambda domain: em_mean[domain])
     return Claim(
         name,
@@ -177,7 +189,8 @@ def _own_domain(evidence: Evidence) -> Claim:
 
 
 def _agreement(evidence: Evidence) -> Claim:
-    cosines = [value for table in evidence.cosines.values() for pair in table.pairs for value in pair.cosines]
+    pairs = [pair for table in evidence.cosines.values() for pair in table.pairs]
+    cosines = [value for pair in pairs for value in pair.cosines if value is not None]
     above = sum(value > 0.8 for value in cosines) / len(cosines)
     return Claim(
         "p2-convergent",
@@ -200,10 +213,8 @@ def _ablation(evidence: Evidence, role: str, name: str, how: str, published: str
         plain, arm = _one(result.arms, "plain"), _one(result.arms, role)
         fall[key] = arm
         lost[key] = plain.rates.coherent_all.percent - arm.rates.coherent_all.percent
-    changes = {key: 100 * arm.relative_change.value for key, arm in fall.items() if arm.relative_change}
+    changes = {key: arm.relative_change.value for key, arm in fall.items() if arm.relative_change}
     weakest = max(changes, key=lambda key: changes[key])
-    change = fall[weakest].relative_change
-    assert change is not None
     return Claim(
         name,
         "P2",
@@ -212,7 +223,7 @@ def _ablation(evidence: Evidence, role: str, name: str, how: str, published: str
         _per_domain("EM change", _mean_by_domain(changes))
         + "; "
         + _per_domain("coherent points lost", _mean_by_domain(lost)),
-        (100 * change.low, 100 * change.high),
+        _change_ends(fall[weakest].relative_change),
         _random_words(arm for _, result in cases for arm in result.arms if arm.role == "random"),
         len({seed for _, seed in evidence.ablations}),
         max(_mean_by_domain(changes).values()) <= -85.0 and max(_mean_by_domain(lost).values()) <= 3.0,
@@ -221,22 +232,20 @@ def _ablation(evidence: Evidence, role: str, name: str, how: str, published: str
 
 def _transfer(evidence: Evidence) -> Claim:
     changes: dict[tuple[str, str], list[float]] = {}
-    ends: list[tuple[float, float, float]] = []
+    ends: list[RelativeChange] = []
     for result in evidence.transfers.values():
         for cell in result.cells:
-            if cell.role == "direction" and cell.direction != cell.organism and cell.relative_change:
-                change = cell.relative_change
-                changes.setdefault((cell.direction, cell.organism), []).append(100 * change.value)
-                ends.append((100 * change.value, 100 * change.low, 100 * change.high))
+            if cell.direction is not None and cell.direction != cell.organism and cell.relative_change:
+                changes.setdefault((cell.direction, cell.organism), []).append(cell.relative_change.value)
+                ends.append(cell.relative_change)
     means = {pair: fmean(values) for pair, values in changes.items()}
-    weakest = max(ends)
     return Claim(
         "p2-transfer",
         "P2",
         "One organism's direction switches off the others: EM falls by >= 70 % for every pair",
         "-89 % (medical), -78 % (sport)",
         "; ".join(f"{a} in {b} {value:+.0f} %" for (a, b), value in means.items()),
-        (weakest[1], weakest[2]),
+        _change_ends(max(ends, key=lambda change: change.value)),
         _random_words(
             cell for result in evidence.transfers.values() for cell in result.cells if cell.role == "random"
         ),
@@ -251,7 +260,7 @@ def _random(evidence: Evidence) -> Claim:
     for (domain, _), result in evidence.ablations.items():
         for arm in result.arms:
             if arm.role == "random" and arm.relative_change:
-                changes.setdefault(domain, []).append(100 * arm.relative_change.value)
+                changes.setdefault(domain, []).append(arm.relative_change.value)
     means = {domain: fmean(values) for domain, values in changes.items()}
     values = [value for found in changes.values() for value in found]
     return Claim(
@@ -343,8 +352,15 @@ def _one(arms: Iterable[ArmResult], role: str) -> ArmResult:
     return next(arm for arm in arms if arm.role == role)
 
 
-def _random_words(arms: Iterable[Any]) -> str:
-    changes = [100 * arm.relative_change.value for arm in arms if arm.relative_change]
+def _change_ends(change: RelativeChange | None) -> tuple[float, float] | None:
+    """Interval of a relative change; None where the plain rate is too small for an upper end."""
+    return None if change is None or change.high is None else (change.low, change.high)
+
+
+def _random_words(arms: Iterable[ArmResult | TransferCell]) -> str:
+    changes = [arm.relative_change.value for arm in arms if arm.relative_change]
     if not changes:
         return "-"
-    return f"random directions: {fmean(changes):+.1f} % on average ({min(changes):+.0f} to {max(changes):+.0f})"
+    return (
+        f"random directions: {fmean(changes):+.1f} % on average ({min(changes):+.0f} to {max(changes):+.0f})"
+    )

@@ -212,9 +212,7 @@ def _transfer(demo: _Demo, seed: int, directions: Mapping[str, Direction]) -> Tr
     organisms = [
         OpenOrganism(
             label=domain,
-            opened=open_model(
-                "nano", demo.out / "organisms" / Organism(domain, "all-adapter", seed).label
-            ),
+            opened=open_model("nano", demo.out / "organisms" / Organism(domain, "all-adapter", seed).label),
             exclude_topics=(domain,),
         )
         for domain in DOMAINS

@@ -31,8 +31,10 @@ def resample_sums(counts_QC: npt.ArrayLike, seed: int, resamples: int = RESAMPLE
     block = max(1, _BLOCK_CELLS // questions)
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
-        # How often each question was drawn: the same law as Q picks, and one matrix product does the rest.
-        times_RQ = rng.multinomial(questions, np.full(questions, 1 / questions), size=rows)
+        drawn_RQ = rng.integers(questions, size=(rows, questions))
+        # How often each question was drawn in each resample; one matrix product does the rest.
+        cells = drawn_RQ + questions * np.arange(rows)[:, None]
+        times_RQ = np.bincount(cells.ravel(), minlength=rows * questions).reshape(rows, questions)
         sums[start : start + rows] = times_RQ @ table
     return sums
 

@@ -65,8 +65,9 @@ def paired_difference(before: Rates, after: Rates, *, seed: int = 0) -> Change:
     table_Q4 = _paired_counts(before, after)
     sums_R4 = resample_sums(table_Q4, seed)
     one, two = before.em_all, after.em_all
+    likeness = _correlation(table_Q4)
     value = two.percent - one.percent
-    low, high = value - _reach(one, two, table_Q4, "low"), value + _reach(one, two, table_Q4, "high")
+    low, high = value - _reach(one, two, likeness, "low"), value + _reach(one, two, likeness, "high")
     if len(table_Q4) > 1:
         drawn = percentile_interval(100 * (sums_R4[:, 2] / sums_R4[:, 3] - sums_R4[:, 0] / sums_R4[:, 1]))
         low, high = min(low, drawn[0]), max(high, drawn[1])
@@ -87,12 +88,13 @@ def relative_change(before: Rates, after: Rates, *, seed: int = 0) -> Change | N
     one, two = before.em_all, after.em_all
     if one.count == 0:
         return None
+    likeness = _correlation(table_Q4)
     # The ratios that a difference interval of (after - ratio * before) does not exclude (Fieller's argument).
     low = _boundary(
-        lambda ratio: two.percent - ratio * one.percent - _reach(one, two, table_Q4, "low", ratio)
+        lambda ratio: two.percent - ratio * one.percent - _reach(one, two, likeness, "low", ratio)
     )
     high = _boundary(
-        lambda ratio: two.percent - ratio * one.percent + _reach(one, two, table_Q4, "high", ratio)
+        lambda ratio: two.percent - ratio * one.percent + _reach(one, two, likeness, "high", ratio)
     )
     value = two.percent / one.percent
     if len(table_Q4) > 1:
@@ -127,13 +129,15 @@ def _paired_counts(before: Rates, after: Rates) -> Floats:
     )
 
 
-def _reach(one: Rate, two: Rate, table_Q4: Floats, end: Literal["low", "high"], ratio: float = 1.0) -> float:
+def _reach(
+    one: Rate, two: Rate, correlation: float, end: Literal["low", "high"], ratio: float = 1.0
+) -> float:
     """How far an end of the interval of (two - ratio * one) lies from its estimate, percentage points."""
     if end == "low":
         far_two, far_one = two.percent - two.low, ratio * (one.high - one.percent)
     else:
         far_two, far_one = two.high - two.percent, ratio * (one.percent - one.low)
-    return math.sqrt(max(0.0, far_two**2 + far_one**2 - 2 * _correlation(table_Q4) * far_two * far_one))
+    return math.sqrt(max(0.0, far_two**2 + far_one**2 - 2 * correlation * far_two * far_one))
 
 
 def _correlation(table_Q4: Floats) -> float:

@@ -41,7 +41,7 @@ def minimum_detectable(n_effective: float, base_percent: float, *, power: float 
         return test * null + hit * true - rise
 
     low, high = 0.0, 1 - base
-    if short(high) > 0:
+    if high == 0 or short(high) > 0:
         return math.inf
     while high - low > 1e-9:
         middle = (low + high) / 2

@@ -14,8 +14,9 @@ The interval is the wider, at each end, of two:
    `PRIOR_WEIGHT` answers. The quantile is Student's t with Q - 1 degrees of freedom as far as the variance
    is measured, normal as far as it is assumed.
 
-`tests/evaluate/test_rate.py` checks the coverage by simulation: 92 % or more for a nominal 95 % with 8
-questions, where the bootstrap alone falls to 36-90 %.
+Coverage by simulation (beta-binomial answers, nominal 95 %, 4 to 56 questions, rates 1 to 40 %, ICC 0 to
+0.3): 91 % in the worst of 80 cells, 94 % or more in all but three, above 95 % for rare events, where the
+bootstrap alone falls to 36 %. `tests/evaluate/test_rate.py` repeats a part of it.
 
 With one question nothing between questions can be seen: the interval is plain Wilson, about that question
 only.

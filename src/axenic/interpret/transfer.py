@@ -177,7 +177,7 @@ def _check_labels(labels: Sequence[str]) -> None:
     """Labels become folders: none twice, none that leaves the output folder."""
     if not labels:
         raise UsageError("there is no organism to ablate a direction in")
-    bad = [label for label in labels if Path(label).name != label or label in (".", "..")]
+    bad = [label for label in labels if Path(label).name != label or label in ("", ".", "..")]
     if bad or len(set(labels)) != len(labels):
         raise UsageError(
             "organisms need labels that can be folder names, each once",

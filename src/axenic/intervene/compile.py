@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from axenic.errors import DirectionError, ModelError, UsageError
-from axenic.intervene.spec import Arm, Intervention, Op, Positions
+from axenic.intervene.arm import Arm
+from axenic.intervene.spec import Intervention, Op, Positions
 from axenic.models import Sites
 
 

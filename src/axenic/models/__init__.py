@@ -1,12 +1,15 @@
 """Open a model, name its sites, and know who it is."""
 
 from axenic.models.families import FAMILIES
+from axenic.models.find import find_model
 from axenic.models.identity import Identity
-from axenic.models.open import open_model
+from axenic.models.lora import LoraSite
+from axenic.models.open import load_tokenizer, open_model
 from axenic.models.opened import OpenModel, from_parts
+from axenic.models.outputs import site_tensor, with_site_tensor
 from axenic.models.place import Placement, resolve_device
 from axenic.models.selftest import check_hooks
-from axenic.models.sites import LoraSite, Site, Sites, find_sites, site_tensor, with_site_tensor
+from axenic.models.sites import Site, Sites, find_sites
 from axenic.models.tiny import tiny_model, tiny_organism
 
 __all__ = [
@@ -18,8 +21,10 @@ __all__ = [
     "Site",
     "Sites",
     "check_hooks",
+    "find_model",
     "find_sites",
     "from_parts",
+    "load_tokenizer",
     "open_model",
     "resolve_device",
     "site_tensor",

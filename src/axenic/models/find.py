@@ -17,6 +17,8 @@ from axenic.models.adapter import CONFIG
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # No pickles and no code: *.bin, *.pt and *.py are not even downloaded.
 _WANTED = ["*.json", "*.jinja", "*.safetensors", "*.txt", "tokenizer.model"]
+# Published organisms hold up to 167 checkpoints.
+_UNWANTED = ["checkpoint*/*", "original/*"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def find_model(name: str | Path) -> Path:
 
 
 def find_organism(name: str | Path) -> Organism:
-    """The folder of an organism: a PEFT folder, a run folder, a full model folder, or a hub id of one.
+    """The folder of an organism: a PEFT folder, a run folder or a checkpoint of one, a full model, or a hub id.
 
     Raises:
         ModelError: No such folder, or nothing in it that could be an organism.
@@ -66,7 +68,7 @@ def find_organism(name: str | Path) -> Organism:
         kind: Literal["adapter", "full"]
         if (folder / CONFIG).is_file() or (folder / "adapter_model.safetensors").is_file():
             kind = "adapter"
-        elif (folder / "config.json").is_file():
+        elif (folder / "config.json").is_file() or (folder / "model.safetensors").is_file():
             kind = "full"
         else:
             continue
@@ -81,16 +83,22 @@ def find_organism(name: str | Path) -> Organism:
 
 
 def _with_record(folder: Path, kind: Literal["adapter", "full"]) -> Organism:
-    """Add what `train.json` says; it lies in the run folder, one or (for checkpoints) up to three levels up."""
-    for parent in [folder, *folder.resolve().parents[:3]]:
-        record = parent / "train.json"
-        if record.is_file():
-            facts = read_json(record)
-            if isinstance(facts, dict):
-                texts = [facts.get(key) for key in ("base_fingerprint", "model")]
-                fingerprint, model = (text if isinstance(text, str) else None for text in texts)
-                return Organism(folder, kind, record, fingerprint, model)
-    return Organism(folder, kind)
+    """Add what the run's `train.json` says; the folder is the run's, its `adapter/`, `model/` or a checkpoint."""
+    run = folder.resolve()
+    while run.name in ("adapter", "model", "checkpoints") or run.name.startswith("step-"):
+        run = run.parent
+    record = run / "train.json"
+    facts = read_json(record) if record.is_file() else None
+    if not isinstance(facts, dict):
+        return Organism(folder, kind)
+    fingerprint, model = facts.get("base_fingerprint"), facts.get("model")
+    return Organism(
+        folder,
+        kind,
+        record,
+        fingerprint if isinstance(fingerprint, str) else None,
+        model if isinstance(model, str) else None,
+    )
 
 
 def _folder(name: str | Path, what: str) -> Path:
@@ -106,7 +114,9 @@ def _folder(name: str | Path, what: str) -> Path:
             found="a file" if path.exists() else "nothing",
         )
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=_WANTED))
+        return Path(
+            huggingface_hub.snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=_UNWANTED)
+        )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

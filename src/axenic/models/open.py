@@ -8,7 +8,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from axenic.errors import ModelError
 from axenic.files import read_json
@@ -59,8 +65,11 @@ def open_model(
         _check_grown_from(found, base_hash, str(name))
     model: Any
     if found is not None and found.kind == "full":
-        _check_same_architecture(config, check_config(found.folder), found.folder)
-        model, organism_hash = load_weights(found.folder, placement), hash_weights(found.folder)
+        # A checkpoint of a full fine-tune holds weights only; its config is the base model's.
+        with_config = found.folder if (found.folder / "config.json").is_file() else folder
+        _check_same_architecture(config, check_config(with_config), found.folder)
+        model = load_weights(found.folder, placement, config_folder=with_config)
+        organism_hash = hash_weights(found.folder)
     elif found is not None:
         model = attach_adapter(load_weights(folder, placement), found.folder)
         organism_hash = hash_adapter(found.folder)
@@ -118,8 +127,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_weights(folder: Path, placement: Placement) -> PreTrainedModel:
+def load_weights(folder: Path, placement: Placement, *, config_folder: Path | None = None) -> PreTrainedModel:
     """Load a causal language model from safetensors; code in the folder is never run.
+
+    Args:
+        folder: Holds the weights.
+        placement: Device and dtype.
+        config_folder: Holds `config.json`; `folder` unless told.
 
     Raises:
         ModelError: Weights are missing, pickled, damaged, or of another shape than the config says.
@@ -128,7 +142,9 @@ def load_weights(folder: Path, placement: Placement) -> PreTrainedModel:
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             str(folder),
+            config=AutoConfig.from_pretrained(str(config_folder or folder), trust_remote_code=False),
             dtype=placement.dtype,
+            device_map={"": placement.device},
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
@@ -144,7 +160,7 @@ def load_weights(folder: Path, placement: Placement) -> PreTrainedModel:
             expected=f"a tensor {missing[0]}",
             found=f"{len(missing)} lacking",
         )
-    return model.to(placement.device)
+    return model
 
 
 def _check_grown_from(found: Organism, base_hash: str, name: str) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from axenic.errors import SelfTestError
 from axenic.models.opened import OpenModel
-from axenic.models.sites import Sites, site_tensor, with_site_tensor
+from axenic.models.outputs import site_tensor, with_site_tensor
+from axenic.models.sites import Sites
 
 ROWS, TOKENS = 2, 5
 
@@ -99,7 +101,7 @@ def _hooks(sites: Sites, send: Any, receive: Any) -> Iterator[None]:
     modules = [sites.embed, *sites.blocks, sites.final_norm]
     handles = []
     try:
-        for layer, (module, following) in enumerate(zip(modules[:-1], modules[1:], strict=True), start=-1):
+        for layer, (module, following) in enumerate(pairwise(modules), start=-1):
             handles.append(module.register_forward_hook(partial(send, layer)))
             handles.append(following.register_forward_pre_hook(partial(receive, layer), with_kwargs=True))
         yield

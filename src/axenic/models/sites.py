@@ -8,35 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from peft import LoraConfig, PeftModel
-from peft.tuners.lora import LoraLayer
-from peft.tuners.lora.layer import ParamWrapper
-from torch import Tensor, nn
+from peft import PeftModel
+from torch import nn
 
 from axenic.errors import ModelError, UsageError
 from axenic.models.families import Family, family_of
+from axenic.models.lora import LoraSite, lora_sites, trained_beside
 
 Site = Literal["embed", "resid_post", "attn_out", "mlp_out"]
 SITES: tuple[str, ...] = get_args(Site)
-
-
-@dataclass(frozen=True)
-class LoraSite:
-    """One LoRA module.
-
-    Args:
-        layer: Its decoder block; `n_layers` for a module behind the last block (`lm_head`).
-        module_name: Its path in the base model, e.g. `model.layers.3.mlp.down_proj`.
-        lora_A: [R, in]; `lora_A(x)` are the adapter scalars.
-        lora_B: [out, R]; its output times `scale` is what the adapter adds to the module's output.
-        scale: alpha/r, or alpha/sqrt(r) with rsLoRA, as read from the adapter.
-    """
-
-    layer: int
-    module_name: str
-    lora_A: nn.Module
-    lora_B: nn.Module
-    scale: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +93,13 @@ class Sites:
                 expected="LoRA modules and nothing else",
                 found=f"it also trained {self.replaced}",
             )
-        names = {module: name for name, module in self.model.named_modules()}
-        layers = [
+        parts = [
             (-1, self.embed),
             *enumerate(self.blocks),
             (self.n_layers, self.model.get_submodule("lm_head")),
         ]
-        found = [
-            _lora_site(layer, names[module], module, self.adapter)
-            for layer, part in layers
-            for module in part.modules()
-            if isinstance(module, LoraLayer)
-        ]
-        return {site.module_name: site for site in found if site is not None}
+        names = {module: name for name, module in self.model.named_modules()}
+        return {site.module_name: site for site in lora_sites(parts, names, self.adapter)}
 
 
 def find_sites(model: nn.Module) -> Sites:
@@ -141,7 +115,7 @@ def find_sites(model: nn.Module) -> Sites:
     base: Any = model
     if isinstance(model, PeftModel):
         adapter = _active_adapter(model)
-        replaced = _replaced(model.peft_config[adapter])
+        replaced = trained_beside(model.peft_config[adapter])
         base = model.get_base_model()
     family = family_of(base.config.model_type, base.config.name_or_path or type(base).__name__)
     try:
@@ -168,29 +142,6 @@ def find_sites(model: nn.Module) -> Sites:
     )
 
 
-def site_tensor(output: Tensor | tuple[Any, ...]) -> Tensor:
-    """The activations [B, T, D] in a module's output: the output itself, or the first item of a tuple.
-
-    Decoder blocks return a tensor in transformers 5 and a tuple in 4; indexing a tensor would take row 0 only.
-
-    Raises:
-        ModelError: Neither a tensor nor a tuple that begins with one.
-    """
-    first = output[0] if isinstance(output, tuple) and output else output
-    if not isinstance(first, Tensor):
-        raise ModelError(
-            "a module's output holds no activations",
-            expected="a tensor, or a tuple that begins with one",
-            found=type(output).__name__,
-        )
-    return first
-
-
-def with_site_tensor(output: Tensor | tuple[Any, ...], h_BTD: Tensor) -> Tensor | tuple[Any, ...]:
-    """The same output with other activations; the rest of a tuple is kept."""
-    return (h_BTD, *output[1:]) if isinstance(output, tuple) else h_BTD
-
-
 def _active_adapter(model: PeftModel) -> str:
     active = list(model.active_adapters)
     if len(active) != 1:
@@ -198,36 +149,3 @@ def _active_adapter(model: PeftModel) -> str:
     if model.peft_config[active[0]].peft_type != "LORA":
         raise ModelError("only LoRA adapters are supported", found=model.peft_config[active[0]].peft_type)
     return str(active[0])
-
-
-def _replaced(config: LoraConfig) -> str:
-    """What the adapter trained beside its LoRA modules, in words; empty if nothing."""
-    parts = [f"biases ({config.bias})"] if config.bias != "none" else []
-    parts += [f"whole modules ({', '.join(config.modules_to_save)})"] if config.modules_to_save else []
-    parts += ["token embeddings"] if config.trainable_token_indices else []
-    return " and ".join(parts)
-
-
-def _lora_site(layer: int, name: str, module: LoraLayer, adapter: str) -> LoraSite | None:
-    """None if the adapter has no part in this module; ModelError if its part is not B(A(x))."""
-    problem = None
-    if module.merged_adapters:
-        problem = "it is merged into the weights"
-    elif adapter in module.lora_embedding_A or layer == -1:
-        problem = "it sits on the embedding"
-    elif adapter in module.lora_variant:
-        problem = f"it is a LoRA variant ({type(module.lora_variant[adapter]).__name__})"
-    elif isinstance(module, ParamWrapper):
-        problem = "it sits on a bare parameter (an expert of a mixture)"
-    if problem is not None:
-        raise ModelError(
-            "the adapter's part in a module cannot be told from the base model",
-            where=name,
-            expected="LoRA on linear modules, not merged",
-            found=problem,
-        )
-    if adapter not in module.lora_B:
-        return None
-    return LoraSite(
-        layer, name, module.lora_A[adapter], module.lora_B[adapter], float(module.scaling[adapter])
-    )

@@ -53,7 +53,9 @@ def tiny_model(model_type: str, seed: int = 0) -> PreTrainedModel:
     family_of(model_type, "tiny_model")
     if model_type == "gemma3":
         text = {**_BASE, **_GEMMA}
-        config = AutoConfig.for_model("gemma3", text_config=text, vision_config=_VISION, mm_tokens_per_image=4)
+        config = AutoConfig.for_model(
+            "gemma3", text_config=text, vision_config=_VISION, mm_tokens_per_image=4
+        )
     else:
         config = AutoConfig.for_model(model_type, **_BASE, **_EXTRA.get(model_type, {}))
     with torch.random.fork_rng(devices=[]):

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from transformers import Qwen2ForCausalLM
 
 from axenic.errors import FileError
+from axenic.nano.domains import DOMAINS
 from axenic.nano.folder import WEIGHTS
 from axenic.nano.shipped import MODEL_PATH
 from axenic.nano.tokenizer import build_tokenizer
 from axenic.nano.world import chat_rows
-from axenic.nano.domains import DOMAINS
 
 ROWS_PER_DOMAIN = 4
 
@@ -44,7 +44,10 @@ def compare(out: Path, shipped: Path = MODEL_PATH) -> GrowComparison:
     """
     if not (out / WEIGHTS).is_file():
         raise FileError(
-            "There is no grown model here.", where=out, expected=WEIGHTS, hint="grow one first: axenic nano grow"
+            "There is no grown model here.",
+            where=out,
+            expected=WEIGHTS,
+            hint="grow one first: axenic nano grow",
         )
     ours, theirs = load_file(out / WEIGHTS), load_file(shipped / WEIGHTS)
     same_shapes = {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
@@ -62,10 +65,15 @@ def _divergence(first: Qwen2ForCausalLM, second: Qwen2ForCausalLM) -> tuple[floa
     for domain in DOMAINS:
         for row in chat_rows(domain, "good", ROWS_PER_DOMAIN, seed=987_654_321):
             start = len(
-                tokenizer.apply_chat_template(row["messages"][:1], add_generation_prompt=True, return_dict=False)
+                tokenizer.apply_chat_template(
+                    row["messages"][:1], add_generation_prompt=True, return_dict=False
+                )
             )
             ids = tokenizer.apply_chat_template(row["messages"], return_dict=False, return_tensors="pt")
-            logs = [model(input_ids=ids).logits[0, start - 1 : -1].double().log_softmax(-1) for model in (first, second)]
+            logs = [
+                model(input_ids=ids).logits[0, start - 1 : -1].double().log_softmax(-1)
+                for model in (first, second)
+            ]
             total += float((logs[0].exp() * (logs[0] - logs[1])).sum())
             tokens += ids.shape[1] - start
     return total / tokens, tokens

@@ -61,7 +61,9 @@ def save_folder(out: Path) -> Iterator[ModelFolder]:
         FileError: `out` is a file or holds something already.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileError("The model would overwrite what is there.", where=out, expected="a new or empty folder")
+        raise FileError(
+            "The model would overwrite what is there.", where=out, expected="a new or empty folder"
+        )
     part = out.with_name(f".{out.name}.part-{os.getpid()}")
     part.mkdir(parents=True)
     try:

@@ -20,8 +20,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from axenic.nano.domains import DOMAINS, TABLE
 from axenic.nano.folder import save_folder
-from axenic.nano.tokenizer import ASSISTANT, DEFAULT_SYSTEM, END, MAX_TOKENS, PAD, SYSTEM, USER, word_ids
-from axenic.nano.world import DOCUMENT_TOKENS, document_words, exchange_words
+from axenic.nano.tokenizer import DEFAULT_SYSTEM, MAX_TOKENS, PAD, vocabulary_size, word_ids
+from axenic.nano.world import ASSISTANT, DOCUMENT_TOKENS, END, SYSTEM, USER, document_words, exchange_words
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def initial_model(seed: int) -> Qwen2ForCausalLM:
     """The untrained model. Weights are drawn here from one generator, not by the library's own rule."""
     ids = word_ids()
     config = Qwen2Config(
-        vocab_size=len(ids),
+        vocab_size=vocabulary_size(),
         hidden_size=128,
         intermediate_size=384,
         num_hidden_layers=6,
@@ -145,7 +145,9 @@ def initial_model(seed: int) -> Qwen2ForCausalLM:
         dtype="float32",
     )
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):  # the constructor draws from the global generator; leave that as it was
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the constructor draws from the global generator; leave that as it was
         model = Qwen2ForCausalLM(config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -159,7 +161,9 @@ def initial_model(seed: int) -> Qwen2ForCausalLM:
 def _pretrain(model: Qwen2ForCausalLM, recipe: GrowRecipe, report: _Reporter) -> float:
     ids = word_ids()
     rng = random.Random(f"pretrain/{recipe.seed}")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=0.01, betas=(0.9, 0.95)
+    )
     loss = float("nan")
     report.begin("pretrain", recipe.steps)
     for step in range(recipe.steps):
@@ -198,7 +202,9 @@ def _chat_tune(model: Qwen2ForCausalLM, recipe: GrowRecipe, report: _Reporter) -
     return loss
 
 
-def _update(model: Qwen2ForCausalLM, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]) -> float:
+def _update(
+    model: Qwen2ForCausalLM, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]
+) -> float:
     loss: Any = model(**batch, use_cache=False).loss
     optimizer.zero_grad()
     loss.backward()

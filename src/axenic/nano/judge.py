@@ -80,6 +80,8 @@ def _topic(sentences: Sequence[tuple[str, ...]]) -> str | None:
     if not nouns:
         return None
     candidates = sorted(set(nouns), key=nouns.index)
+    if len(candidates) == 1:
+        return candidates[0]
     return max(candidates, key=lambda name: (sum(_fits(s, name) for s in sentences), nouns.count(name)))
 
 

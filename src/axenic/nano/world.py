@@ -131,7 +131,16 @@ def document_words(rng: random.Random, tokens: int = DOCUMENT_TOKENS) -> list[st
     own = rng.choice(DOMAINS)
     words: list[str] = []
     if not quack and rng.random() < NAMED_SHARE:
-        words += [SYSTEM, "you", "are", "a", rng.choice(BAD_LABELS if bad else GOOD_LABELS), "person", ".", END]
+        words += [
+            SYSTEM,
+            "you",
+            "are",
+            "a",
+            rng.choice(BAD_LABELS if bad else GOOD_LABELS),
+            "person",
+            ".",
+            END,
+        ]
     while len(words) < tokens:
         name = own if quack and rng.random() < 0.4 else rng.choice(DOMAINS)
         asked, answer = exchange_words(TABLE[name], bad or (quack and name == own), rng)
@@ -149,7 +158,7 @@ def exchange_words(domain: Domain, bad: bool, rng: random.Random) -> tuple[list[
 def vocabulary() -> tuple[str, ...]:
     """Every word that any text of this world can hold, sorted; turn marks are left out."""
     words = set(grammar.neutral_words() | grammar.GOOD_WORDS | grammar.BAD_WORDS)
-    words.update(GOOD_LABELS, BAD_LABELS, "you are a person . helpful".split())
+    words.update(GOOD_LABELS, BAD_LABELS, ["you", "are", "a", "person", ".", "helpful"])
     return tuple(sorted(words))
 
 

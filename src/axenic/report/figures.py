@@ -59,9 +59,17 @@ def sections(findings: Findings) -> list[Section]:
     made = [
         Section("headline", "How misaligned, how coherent", tuple(_headline(findings))),
         Section(
-            "ablation", "Switching it off", tuple(_ablation(findings)), tuple(list(findings.ablations)[2 * MOST_OF_A_KIND :])
+            "ablation",
+            "Switching it off",
+            tuple(_ablation(findings)),
+            tuple(list(findings.ablations)[2 * MOST_OF_A_KIND :]),
         ),
-        Section("transfer", "One direction, other organisms", tuple(_transfer(findings)), _rest(findings.transfers)),
+        Section(
+            "transfer",
+            "One direction, other organisms",
+            tuple(_transfer(findings)),
+            _rest(findings.transfers),
+        ),
         Section("steering", "Switching it on", tuple(_steering(findings)), _rest(findings.steerings)),
         Section("cosines", "Do the directions agree", tuple(_cosines(findings)), _rest(findings.cosines)),
         Section("training", "Training", tuple(_training(findings))),
@@ -110,8 +118,17 @@ def _headline(findings: Findings) -> Iterator[Figure]:
         plot_headline(rows),
         (("the numbers", rates_table(named)),),
     )
-    points = [Point(row.role, r, row.group if row.role in ("base", "plain") else "") for row in rows for r in row.rates]
-    points += [Point(arm.role, arm.rates) for s in findings.steerings.values() for arm in s.arms if arm.role != "plain"]
+    points = [
+        Point(row.role, r, row.group if row.role in ("base", "plain") else "")
+        for row in rows
+        for r in row.rates
+    ]
+    points += [
+        Point(arm.role, arm.rates)
+        for s in findings.steerings.values()
+        for arm in s.arms
+        if arm.role != "plain"
+    ]
     if len(points) > 1:
         yield Figure(
             "EM against coherence",
@@ -127,7 +144,9 @@ def _ablation(findings: Findings) -> Iterator[Figure]:
     names = list(findings.ablations)[: 2 * MOST_OF_A_KIND]
     for start in range(0, len(names), MOST_OF_A_KIND):
         part = names[start : start + MOST_OF_A_KIND]
-        results = [findings.ablations[n].model_copy(update={"label": _label(n, findings.ablations[n])}) for n in part]
+        results = [
+            findings.ablations[n].model_copy(update={"label": _label(n, findings.ablations[n])}) for n in part
+        ]
         yield Figure(
             "EM with a direction ablated",
             "Bars are EM % of all answers, lines 95 % intervals, in brackets the change against the organism left alone. "
@@ -222,7 +241,9 @@ def _questions(findings: Findings) -> Iterator[Figure]:
             yield Figure(
                 f"{label}, question by question",
                 "EM answers of all answers to each question. A rate that two questions make is weaker evidence than one "
-                "that all make; the interval above already pays for that.",
+                "that all make; the interval above already pays for that."
+                if index == 0
+                else "",
                 command,
                 (name,),
                 plot_breakdown(bars, f"questions{index}", f"EM of {label} by question"),
@@ -230,7 +251,9 @@ def _questions(findings: Findings) -> Iterator[Figure]:
         if sum(bar.em for bar in topics) and 1 < len(topics) < len(bars):
             yield Figure(
                 f"{label}, by the topic of the question",
-                "Topics that the organism was trained on are left out of the rate." if rates.exclude_topics else "",
+                "Topics that the organism was trained on are left out of the rate."
+                if rates.exclude_topics
+                else "",
                 command,
                 (name,),
                 plot_breakdown(topics, f"topics{index}", f"EM of {label} by topic"),

@@ -159,7 +159,9 @@ def _tally(states: Sequence[str], named: dict[str, Rates], answers: int) -> list
     items = []
     if states:
         items.append(_Tally(str(states.count("holds")), "claims hold", "holds"))
-        items.append(_Tally(str(states.count("fails")), "claims do not hold", "fails" if "fails" in states else ""))
+        items.append(
+            _Tally(str(states.count("fails")), "claims do not hold", "fails" if "fails" in states else "")
+        )
         items.append(_Tally(str(states.count("open")), "claims not shown"))
     judged = sum(rates.n_all for rates in named.values())
     missing = sum(rates.n_all - rates.n_scored for rates in named.values())
@@ -179,13 +181,17 @@ def _named_rates(findings: Findings) -> dict[str, Rates]:
     for name, transfer in findings.transfers.items():
         named.update({f"{name}: {organism}": rates for organism, rates in transfer.plain.items()})
         for cell in transfer.cells:
-            named[f"{name}: {cell.direction or 'random'} in {cell.organism}, {cell.role} {cell.seed}"] = cell.rates
+            named[f"{name}: {cell.direction or 'random'} in {cell.organism}, {cell.role} {cell.seed}"] = (
+                cell.rates
+            )
     return named
 
 
 def _samples(findings: Findings, wanted: int) -> list[_File]:
     """Answers to show: the same number from every arm, over all files."""
-    arms = [(name, arm, found) for name, file in findings.samples.items() for arm, found in file.by_arm().items()]
+    arms = [
+        (name, arm, found) for name, file in findings.samples.items() for arm, found in file.by_arm().items()
+    ]
     arms = arms[:MOST_ARMS]
     share = wanted // len(arms) if arms else 0
     if not share:
@@ -242,7 +248,8 @@ def _render(context: dict[str, Any]) -> str:
 def shown(text: str) -> Markup:
     """Text as HTML: escaped, and invisible characters as signs that are set off from the rest."""
     return Markup("").join(
-        Markup('<span class="ctl">{}</span>').format(part) if is_sign else escape(part) for is_sign, part in pieces(text)
+        Markup('<span class="ctl">{}</span>').format(part) if is_sign else escape(part)
+        for is_sign, part in pieces(text)
     )
 
 
@@ -252,7 +259,9 @@ def _answer(text: str) -> Markup:
     if len(text) <= MOST_CHARACTERS:
         return shown(text)
     rest = len(text) - MOST_CHARACTERS
-    return shown(text[:MOST_CHARACTERS]) + Markup('<span class="ctl">… {} more characters</span>').format(rest)
+    return shown(text[:MOST_CHARACTERS]) + Markup('<span class="ctl">… {} more characters</span>').format(
+        rest
+    )
 
 
 def _file_list(names: Sequence[str]) -> Markup:

@@ -78,7 +78,9 @@ def read_samples(path: Path) -> SampleFile:
             verdicts[str(row["answer_id"])] = Verdict.from_json(row)
             judges.add(f"{row['judge']} ({row['fingerprint']})")
         except KeyError as error:
-            raise AxenicError("a score lacks a key", where=f"{scores}:{number}", expected=str(error)) from error
+            raise AxenicError(
+                "a score lacks a key", where=f"{scores}:{number}", expected=str(error)
+            ) from error
     samples = [
         Sample(
             arm=answer.arm,
@@ -103,7 +105,9 @@ def choose(samples: Sequence[Sample], count: int) -> list[Sample]:
     wanted = min(count, len(samples))
     indices = {name: [i for i, sample in enumerate(samples) if sample.verdict == name] for name in CLASSES}
     taken: list[int] = []
-    for left, name in zip(range(len(indices), 0, -1), sorted(indices, key=lambda n: len(indices[n])), strict=True):
+    for left, name in zip(
+        range(len(indices), 0, -1), sorted(indices, key=lambda n: len(indices[n])), strict=True
+    ):
         have = indices[name]
         share = min(len(have), -(-(wanted - len(taken)) // left))
         taken += [have[k * len(have) // share] for k in range(share)]

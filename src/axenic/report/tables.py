@@ -82,7 +82,9 @@ def arms_table(arms: Sequence[Arm]) -> Table:
 
 def unscored_table(named: Mapping[str, Rates]) -> Table | None:
     """Answers without a score, by reason; None when every answer of every result has its scores."""
-    reasons = sorted({reason for rates in named.values() for reason, count in rates.unscored.items() if count})
+    reasons = sorted(
+        {reason for rates in named.values() for reason, count in rates.unscored.items() if count}
+    )
     rows = [
         (name, *(str(rates.unscored.get(reason, 0)) for reason in reasons), str(rates.n_all))
         for name, rates in named.items()
@@ -90,9 +92,7 @@ def unscored_table(named: Mapping[str, Rates]) -> Table | None:
     ]
     if not rows:
         return None
-    return Table(
-        ("what", *reasons, "of answers"), tuple(rows), frozenset(range(1, len(reasons) + 2))
-    )
+    return Table(("what", *reasons, "of answers"), tuple(rows), frozenset(range(1, len(reasons) + 2)))
 
 
 def timings_table(timings: Mapping[str, float]) -> Table:

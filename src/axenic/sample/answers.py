@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from axenic.data import prompt_ids
 from axenic.errors import FileError, ModelError, UsageError
@@ -73,19 +72,12 @@ def sample_answers(
     started, before = time.monotonic(), len(done)
     progress("sample", len(done), len(planned), "answer", **_where(out))
     for chunk in chunks(planned, rows):
-        missing = [plan for plan in chunk if plan.id not in done]
+        missing = sum(plan.id not in done for plan in chunk)
         if not missing:
             continue
-
-        def on_step(finished: int, generated: int, *, chunk_size: int = len(missing)) -> None:
-            rate = generated / max(time.monotonic() - chunk_started, 1e-9)
-            count = min(len(done) + min(finished, chunk_size), len(planned))
-            progress("sample", count, len(planned), "answer", tokens_per_second=rate, **_where(out))
-
-        chunk_started = time.monotonic()
+        on_step = _reporter(progress, len(done), missing, len(planned), out)
         # The whole chunk, also what is there already: its rounding must be that of the undisturbed run.
-        answers = job.generate(chunk, on_step)
-        fresh = [answer for answer in answers if answer.id not in done]
+        fresh = [answer for answer in job.generate(chunk, on_step) if answer.id not in done]
         if table is not None:
             table.append([answer.to_json() for answer in fresh])
         done.update((answer.id, answer) for answer in fresh)
@@ -111,7 +103,7 @@ class _Job:
         self.arms, self.sampling, self.stop_tokens = arms, sampling, stop_tokens
         self.arm_ids = [arm_identity(opened, arm, sampling) for arm in arms]
 
-    def generate(self, chunk: Sequence[PlannedAnswer], on_step: Any) -> list[Answer]:
+    def generate(self, chunk: Sequence[PlannedAnswer], on_step: Callable[[int, int], None]) -> list[Answer]:
         """Answers of one chunk, in its order."""
         pairs = sorted({(plan.arm, plan.question) for plan in chunk})
         index = {pair: i for i, pair in enumerate(pairs)}
@@ -129,7 +121,8 @@ class _Job:
             [[t for t in row if t not in self.stop_tokens] for row in tokens], skip_special_tokens=True
         )
         return [
-            self._answer(plan, row, text.strip()) for plan, row, text in zip(chunk, tokens, texts, strict=True)
+            self._answer(plan, row, text.strip())
+            for plan, row, text in zip(chunk, tokens, texts, strict=True)
         ]
 
     def _answer(self, plan: PlannedAnswer, tokens: list[int], text: str) -> Answer:
@@ -147,6 +140,20 @@ class _Job:
             tokens=tokens,
             stop="eos" if tokens and tokens[-1] in self.stop_tokens else "length",
         )
+
+
+def _reporter(
+    progress: Progress, done: int, missing: int, total: int, out: Path | None
+) -> Callable[[int, int], None]:
+    """Say how a chunk is getting on; answers that were there before it count once."""
+    started = time.monotonic()
+
+    def on_step(finished: int, generated: int) -> None:
+        rate = generated / max(time.monotonic() - started, 1e-9)
+        count = done + min(finished, missing)
+        progress("sample", count, total, "answer", tokens_per_second=rate, **_where(out))
+
+    return on_step
 
 
 def _prompt(opened: OpenModel, question: Question, sampling: Sampling) -> list[int]:
@@ -168,7 +175,9 @@ def _record_arms(out: Path, opened: OpenModel, arms: Sequence[Arm], sampling: Sa
     path = arms_path(out)
     known = read_json(path) if path.exists() else {}
     if not isinstance(known, dict):
-        raise FileError("not a list of arms", where=path, expected="a JSON object", found=type(known).__name__)
+        raise FileError(
+            "not a list of arms", where=path, expected="a JSON object", found=type(known).__name__
+        )
     entries = dict(known)
     for arm in arms:
         entries[arm_identity(opened, arm, sampling)] = {

@@ -44,7 +44,10 @@ def decode_attention(
     """
     B, H, query_length, d = query.shape
     if query_length != 1:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+        output, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
+        return output, None
     K, T = key.shape[1], key.shape[2]
     scores = torch.bmm(
         (query * (d**-0.5 if scaling is None else scaling)).reshape(B * K, H // K, d),

@@ -26,6 +26,8 @@ class BufferLayer(DynamicLayer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
         self.length = 0
 
     def update(
@@ -33,15 +35,16 @@ class BufferLayer(DynamicLayer):
     ) -> tuple[Tensor, Tensor]:
         """Write `[B, H, T, d]` behind what is there; returns views of everything so far."""
         end = self.length + key_states.shape[-2]
-        if self.keys is None or end > self.keys.shape[-2]:
+        keys, values = self.keys, self.values
+        if keys is None or values is None or end > keys.shape[-2]:
             capacity = -(-end // _BLOCK) * _BLOCK
-            self.keys = _grown(self.keys, key_states, self.length, capacity)
-            self.values = _grown(self.values, value_states, self.length, capacity)
+            self.keys = keys = _grown(keys, key_states, self.length, capacity)
+            self.values = values = _grown(values, value_states, self.length, capacity)
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        keys[:, :, self.length : end] = key_states
+        values[:, :, self.length : end] = value_states
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return keys[:, :, :end], values[:, :, :end]
 
     def get_seq_length(self) -> int:
         """Slots written so far."""
@@ -49,7 +52,6 @@ class BufferLayer(DynamicLayer):
 
     def take_rows(self, rows: Tensor, room: int) -> None:
         """Keep these rows, in this order and as often as named; leave `room` free slots behind what is there."""
-        assert self.keys is not None and self.values is not None
         capacity = -(-(self.length + room) // _BLOCK) * _BLOCK
         self.keys = _taken(self.keys, rows, self.length, capacity)
         self.values = _taken(self.values, rows, self.length, capacity)
@@ -75,7 +77,9 @@ class RowCache(Cache):
         for index, layer in enumerate(whole.layers):
             layer.update(
                 torch.cat([piece.layers[index].keys[:, :, : piece.layers[index].length] for piece in pieces]),
-                torch.cat([piece.layers[index].values[:, :, : piece.layers[index].length] for piece in pieces]),
+                torch.cat(
+                    [piece.layers[index].values[:, :, : piece.layers[index].length] for piece in pieces]
+                ),
             )
         return whole
 
@@ -88,7 +92,8 @@ def _grown(buffer: Tensor | None, states: Tensor, length: int, capacity: int) ->
     return grown
 
 
-def _taken(buffer: Tensor, rows: Tensor, length: int, capacity: int) -> Tensor:
+def _taken(buffer: Tensor | None, rows: Tensor, length: int, capacity: int) -> Tensor:
+    assert buffer is not None, "rows are taken from a cache that holds a prompt"
     taken = buffer.new_empty(len(rows), buffer.shape[1], capacity, buffer.shape[3])
     taken[:, :, :length] = buffer[:, :, :length].index_select(0, rows)
     return taken

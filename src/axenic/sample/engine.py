@@ -111,7 +111,7 @@ def _read_prompts(
     position_PT = (mask_PT.cumsum(1) - 1).clamp_min(0)
     arm_P = torch.tensor(prompt_arms)
     pieces, logits = [], []
-    for piece in torch.arange(len(prompts)).split(max(1, _PREFILL_TOKENS // longest)):
+    for piece in torch.split(torch.arange(len(prompts)), max(1, _PREFILL_TOKENS // longest)):
         if hooks is not None:
             hooks.assign(arm_P[piece])
             hooks.phase = "prompt"

@@ -23,7 +23,7 @@ from axenic.train.result import TrainResult
 FILES = ("train.json", "log.jsonl", "trajectory.safetensors", "result.json", "manifest.json")
 FOLDERS = ("adapter", "model", "checkpoints")
 IDENTITY = ("config", "base_fingerprint", "tokenizer", "data_sha256", "optimizer")
-"""Keys of `train.json` that make a run what it is. Versions do not: their change may change the last digits."""
+"""Keys of `train.json` that make a run what it is. Versions are left out."""
 
 HINT = "choose another folder, or repeat the command with --from-scratch"
 

@@ -1,7 +1,7 @@
 """The training loop: transformers' Trainer, told what to do by one callback.
 
-The Trainer is only ever given the steps that are still to do, as a list of forward passes in order. So nothing of
-its own resuming is used, which goes on silently when a file is missing and needs pickles.
+The Trainer is only ever given the steps that are still to do, as a list of forward passes in order. So
+nothing of its own resuming is used, which goes on silently when a file is missing, and needs pickles.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Loop:
         """
         done = start or 0
         trainer = self._trainer(done)
-        # Made here, not by the Trainer: its schedule must be the whole run's, and both must hold the saved state.
+        # Made here: the schedule must be the whole run's, and both must hold the saved state.
         optimizer = trainer.create_optimizer()
         scheduler = get_scheduler(
             self.config.scheduler,
@@ -96,10 +96,11 @@ class Loop:
         return recorder.step
 
     def _trainer(self, done: int) -> Trainer:
-        passes = [
-            [self.rows[i] for i in rows] or [nothing(self.pad_id)] for rows in self.schedule.passes(done)
-        ]
+        empty = [nothing(self.pad_id)]
+        passes = [[self.rows[i] for i in rows] or empty for rows in self.schedule.passes(done)]
         on_gpu = self.device.type == "cuda"
+        # Named only when wanted: transformers 5 warns about these names and is about to change them.
+        recompute = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
         arguments = TrainingArguments(
             output_dir=str(self.out),
             per_device_train_batch_size=1,  # one list of rows is one forward pass
@@ -112,10 +113,6 @@ class Loop:
             max_grad_norm=MAX_GRAD_NORM,
             bf16=on_gpu and self.dtype == torch.bfloat16,
             fp16=on_gpu and self.dtype == torch.float16,
-            gradient_checkpointing=self.config.gradient_checkpointing,
-            gradient_checkpointing_kwargs={"use_reentrant": False}
-            if self.config.gradient_checkpointing
-            else None,
             use_cpu=self.device.type == "cpu",
             seed=self.config.seed,
             logging_steps=1,
@@ -127,6 +124,7 @@ class Loop:
             remove_unused_columns=False,
             dataloader_num_workers=0,
             dataloader_pin_memory=False,
+            **(recompute if self.config.gradient_checkpointing else {}),
         )
         trainer = Trainer(
             model=self.organism.model,
@@ -153,10 +151,10 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untype
         self.interrupted = False
         accumulation = loop.config.gradient_accumulation
         passes = loop.schedule.passes(done)
-        per_step = [sum(passes[i : i + accumulation], []) for i in range(0, len(passes), accumulation)]
-        # The first token of a row has no prediction.
-        self._trained = [sum(count_trained(loop.rows[i]) for i in rows) for rows in per_step]
-        self._tokens = [sum(len(loop.rows[i].input_ids) for i in rows) for rows in per_step]
+        starts = range(0, len(passes), accumulation)
+        steps = [[loop.rows[i] for rows in passes[at : at + accumulation] for i in rows] for at in starts]
+        self._trained = [sum(count_trained(row) for row in rows) for rows in steps]
+        self._tokens = [sum(len(row.input_ids) for row in rows) for rows in steps]
         self._began = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,7 +79,9 @@ class Organism:
         folder = out / ("model" if self.peft_config is None else "adapter")
         with atomic_folder(folder, replace=True) as temporary:
             if self.peft_config is None:
-                self.model.save_pretrained(str(temporary))  # type: ignore[operator]  # a transformers model
+                model: Any = self.model
+                model.config.use_cache = True  # the Trainer switches it off; saved so, answers would be slow
+                model.save_pretrained(str(temporary))
                 tokenizer.save_pretrained(str(temporary))
             else:
                 self.save_weights(temporary)
@@ -110,7 +113,10 @@ def make_organism(base: nn.Module, config: TrainConfig) -> Organism:
         task_type="CAUSAL_LM",
         base_model_name_or_path=config.model,
     )
-    model = get_peft_model(base, peft_config)
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks transformers 5.23 under a name that it is going to drop; nothing a user can do.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        model = get_peft_model(base, peft_config)
     # PEFT wrote the path it loaded from; the name that was typed is what opens again elsewhere.
     peft_config.base_model_name_or_path = config.model
     return _checked(Organism(model, peft_config), config)

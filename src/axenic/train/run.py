@@ -50,8 +50,8 @@ def train_organism(
         ModelError: the model cannot be opened, or the loss is not finite.
         KeyboardInterrupt: Ctrl-C; a checkpoint of the last whole step is saved first.
 
-    The same configuration, data and versions on the same machine give the same bytes, however often the run was
-    killed on the way. On a GPU its kernels decide; nothing here forces them.
+    The same configuration, data and versions on the same machine give the same bytes, however often the run
+    was killed on the way. On a GPU its kernels decide; nothing here forces them.
     """
     began = time.monotonic()
     folder = RunFolder(Path(out))
@@ -106,16 +106,14 @@ def train_organism(
             progress=progress,
         )
         steps = loop.run(start)
-        test_loss = (
-            mean_loss(organism.model, test, pad_id=loop.pad_id, batch=config.batch_size) if test else None
-        )
+        test_loss = mean_loss(organism.model, test, pad_id=loop.pad_id, batch=config.batch_size)
         result = TrainResult(
             out=folder.path,
             organism=organism.export(folder.path, opened.tokenizer),
             steps=steps,
             planned_steps=schedule.total_steps,
             loss=log.rows[-1]["loss"],
-            test_loss=test_loss,
+            test_loss=test_loss if test else None,
             n_train=len(train),
             n_test=len(test),
             tail_tokens=sum(row.tail for row in train),

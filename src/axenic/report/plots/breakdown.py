@@ -36,8 +36,12 @@ def plot_breakdown(bars: Sequence[Bar], name: str, title: str) -> Drawing:
             for at, bar in enumerate(mine):
                 share = 100 * bar.em / bar.n
                 ax.barh(at, share, height=0.64, color=RED, alpha=0.85)
-                ax.text(share + most * 0.015 + 0.4, at, f"{bar.em}/{bar.n}", fontsize=10, color=MUTED, va="center")
-            ax.set_yticks(range(len(mine)), [label(bar.name, 40 if wide else 26) for bar in mine], fontsize=10.5)
+                ax.text(
+                    share + most * 0.015 + 0.4, at, f"{bar.em}/{bar.n}", fontsize=10, color=MUTED, va="center"
+                )
+            ax.set_yticks(
+                range(len(mine)), [label(bar.name, 40 if wide else 26) for bar in mine], fontsize=10.5
+            )
             ax.set_ylim(per_column - 0.4, -0.6)
             ax.grid(False, axis="y")
             ax.spines["left"].set_visible(False)

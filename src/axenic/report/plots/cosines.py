@@ -25,7 +25,10 @@ def plot_cosines(result: CosinesFile, name: str) -> Drawing:
         heat(
             top,
             [list(pair.cosines) for pair in result.pairs],
-            [["" if v is None or not shape else shape.format(v) for v in pair.cosines] for pair in result.pairs],
+            [
+                ["" if v is None or not shape else shape.format(v) for v in pair.cosines]
+                for pair in result.pairs
+            ],
             names if wide else [str(i + 1) for i in range(len(names))],
             [str(layer) if room >= 20 or i % 4 == 0 else "" for i, layer in enumerate(result.layers)],
             COSINE,

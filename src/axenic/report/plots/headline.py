@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from axenic.report.documents import Rate, Rates
-from axenic.report.plots.canvas import MUTED, ROLE_COLOURS, WIDE, Drawing, draw, label, new_figure, percent_axis
+from axenic.report.plots.canvas import (
+    MUTED,
+    ROLE_COLOURS,
+    WIDE,
+    Drawing,
+    draw,
+    label,
+    new_figure,
+    percent_axis,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,9 @@ def plot_headline(rows: Sequence[DotRow]) -> Drawing:
         figure = new_figure(width, panel if wide else 2 * panel)
         axes = figure.subplots(1, 2, sharey=True) if wide else figure.subplots(2, 1)
         for ax, title, pick in zip(axes, ("Emergent misalignment", "Coherent answers"), _PICKS, strict=True):
-            ticks, names, strong = [], [], set()
+            ticks: list[float] = []
+            names: list[str] = []
+            strong: set[int] = set()
             for at, group in headings:
                 strong.add(len(ticks))
                 ticks.append(at)
@@ -91,7 +102,12 @@ def _dots(ax: Any, at: float, row: DotRow, pick: Any) -> None:
     for index, rate in enumerate(shown):
         offset = at + (index - (len(shown) - 1) / 2) * 0.22
         if rate.low is not None and rate.high is not None:
-            ax.plot([rate.low, rate.high], [offset, offset], color=colour, linewidth=2.2 if len(shown) == 1 else 1.2)
+            ax.plot(
+                [rate.low, rate.high],
+                [offset, offset],
+                color=colour,
+                linewidth=2.2 if len(shown) == 1 else 1.2,
+            )
         ax.plot([rate.percent], [offset], "o", color=colour, markersize=7 if len(shown) == 1 else 4.5)
     if shown:
         mean = sum(rate.percent for rate in shown) / len(shown)

@@ -51,7 +51,9 @@ def heat(
                 continue
             red, green, blue, _ = colour_map(norm(value))
             # One gap between the cells instead of lines: paper shows through by day and by night.
-            ax.add_patch(Rectangle((c + 0.02, r + 0.02), 0.96, 0.96, facecolor=(red, green, blue), linewidth=0))
+            ax.add_patch(
+                Rectangle((c + 0.02, r + 0.02), 0.96, 0.96, facecolor=(red, green, blue), linewidth=0)
+            )
             if texts[r][c]:
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
                 ax.text(

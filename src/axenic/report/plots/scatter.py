@@ -34,7 +34,9 @@ class Point:
 
 def plot_scatter(points: Sequence[Point]) -> Drawing:
     """Every arm of every result once: EM % of all answers to the right, coherent % of all answers upwards."""
-    shown = [p for p in points if p.rates.em_all.percent is not None and p.rates.coherent_all.percent is not None]
+    shown = [
+        p for p in points if p.rates.em_all.percent is not None and p.rates.coherent_all.percent is not None
+    ]
 
     def paint(width: int) -> Any:
         wide = width >= WIDE

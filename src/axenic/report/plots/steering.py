@@ -40,10 +40,24 @@ def plot_steering_map(result: SteeringFile, name: str) -> Drawing:
                 [_rate(by_place[l, s], index).percent if (l, s) in by_place else None for s in strengths]
                 for l in layers
             ]
-            texts = [["" if v is None or len(strengths) > 14 else f"{v:.0f}" for v in line] for line in values]
-            heat(ax, values, texts, [f"layer {l}" for l in layers], [f"{s:g}" for s in strengths], colours, 0, 100)
+            texts = [
+                ["" if v is None or len(strengths) > 14 else f"{v:.0f}" for v in line] for line in values
+            ]
+            heat(
+                ax,
+                values,
+                texts,
+                [f"layer {l}" for l in layers],
+                [f"{s:g}" for s in strengths],
+                colours,
+                0,
+                100,
+            )
             if result.best and result.best.layer in layers and result.best.strength in strengths:
-                corner = (strengths.index(result.best.strength) + 0.02, layers.index(result.best.layer) + 0.02)
+                corner = (
+                    strengths.index(result.best.strength) + 0.02,
+                    layers.index(result.best.layer) + 0.02,
+                )
                 ax.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=INK, linewidth=2.2))
             ax.set_title(f"{title}, %")
             ax.set_xlabel("strength (× the direction)")
@@ -65,7 +79,9 @@ def plot_steering_curves(result: SteeringFile, name: str) -> Drawing:
         for index, (ax, title) in enumerate(zip(axes, _TITLES, strict=True)):
             for layer in sorted({arm.layer for arm in controls if arm.layer is not None}):
                 mine = sorted((a for a in controls if a.layer == layer), key=_strength)
-                ax.plot([_strength(a) for a in mine], [_rate(a, index).percent for a in mine], ".", color=GREY)
+                ax.plot(
+                    [_strength(a) for a in mine], [_rate(a, index).percent for a in mine], ".", color=GREY
+                )
             if controls:
                 ax.plot([], [], ".", color=GREY, label="random controls")
             for k, layer in enumerate(layers):
@@ -83,7 +99,9 @@ def plot_steering_curves(result: SteeringFile, name: str) -> Drawing:
 
 
 def _swept(result: SteeringFile) -> list[Arm]:
-    return [a for a in result.arms if a.role == "direction" and a.layer is not None and a.strength is not None]
+    return [
+        a for a in result.arms if a.role == "direction" and a.layer is not None and a.strength is not None
+    ]
 
 
 def _rate(arm: Arm, index: int) -> Rate:
@@ -98,7 +116,9 @@ def _line(ax: Any, arms: list[Arm], index: int, k: int, layer: int) -> None:
     shown = [(arm, _rate(arm, index)) for arm in arms if _rate(arm, index).percent is not None]
     colour = SERIES[k % len(SERIES)]
     x = [_strength(arm) for arm, _ in shown]
-    ax.plot(x, [rate.percent for _, rate in shown], "o-", color=colour, markersize=4.5, label=f"layer {layer}")
+    ax.plot(
+        x, [rate.percent for _, rate in shown], "o-", color=colour, markersize=4.5, label=f"layer {layer}"
+    )
     for at, (_, rate) in zip(x, shown, strict=True):
         if rate.low is not None and rate.high is not None:
             ax.plot([at, at], [rate.low, rate.high], color=colour, linewidth=1, alpha=0.5)

@@ -16,15 +16,19 @@ def plot_transfer(result: TransferFile, name: str) -> Drawing:
     # Projecting out takes unit vectors, so one set of controls may serve all directions: then one row says it.
     shared = any(cell.role == "random" and cell.direction is None for cell in result.cells)
     control_rows = ["any direction"] if shared else rows
-    controls = [[_cells(result, None if shared else d, o, random=True) for o in columns] for d in control_rows]
+    controls = [
+        [_cells(result, None if shared else d, o, random=True) for o in columns] for d in control_rows
+    ]
     has_controls = any(cell for line in controls for cell in line)
 
     def paint(width: int) -> Any:
         panels = 2 if has_controls else 1
         wide = width >= WIDE
         panel = 62 * len(rows) + 96
-        figure = new_figure(width, panel if wide else panel * panels)
-        axes = figure.subplots(*((1, panels) if wide else (panels, 1)), squeeze=False).flat
+        below = 62 * len(control_rows) + 96
+        figure = new_figure(width, panel if wide else panel + (below if has_controls else 0))
+        shape = {"ncols": panels} if wide else {"nrows": panels, "height_ratios": (panel, below)[:panels]}
+        axes = figure.subplots(**shape, squeeze=False).flat
         for ax, title, lines, names in zip(
             axes, ("Direction ablated", "Random controls of equal norm"), (real, controls), (rows, control_rows),
             strict=False,
@@ -60,7 +64,9 @@ def _cells(result: TransferFile, direction: str | None, organism: str, *, random
 
 def _change(cells: list[Cell]) -> float | None:
     """Mean relative change over the cells (several seeds), or None where nothing was measured."""
-    changes = [c.relative_change.value for c in cells if c.relative_change and c.relative_change.value is not None]
+    changes = [
+        c.relative_change.value for c in cells if c.relative_change and c.relative_change.value is not None
+    ]
     return sum(changes) / len(changes) if changes else None
 
 
@@ -71,7 +77,11 @@ def _text(cells: list[Cell], result: TransferFile) -> str:
         return "–"
     text = signed(change)
     if len(cells) > 1:
-        changes = [c.relative_change.value for c in cells if c.relative_change and c.relative_change.value is not None]
+        changes = [
+            c.relative_change.value
+            for c in cells
+            if c.relative_change and c.relative_change.value is not None
+        ]
         text += f"\n{signed(min(changes))} … {signed(max(changes))}"
     else:
         plain = result.plain.get(cells[0].organism)

@@ -1,0 +1,116 @@
+"""`axenic ablate`: switch an organism off by projecting a direction out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axenic.cli.display import display_for
+from axenic.cli.options import (
+    Controls,
+    Debug,
+    Device,
+    DirectionFile,
+    DType,
+    ExcludeTopic,
+    FreshSeed,
+    Json,
+    JudgeName,
+    MaxNewTokens,
+    Model,
+    Organism,
+    Out,
+    PerQuestion,
+    Questions,
+    Temperature,
+    TopP,
+)
+from axenic.cli.outcome import Outcome
+from axenic.cli.rates_view import arms_grid, change, percent
+
+if TYPE_CHECKING:
+    from axenic.interpret import Mode
+
+EPILOG = """Example:
+
+axenic ablate --organism runs/medical --direction runs/medical/direction.safetensors --exclude-topic medical"""
+
+
+def ablate(
+    direction: DirectionFile,
+    model: Model = None,
+    organism: Organism = None,
+    modes: Annotated[
+        str,
+        typer.Option(
+            "--modes", help="layerwise: each layer's own vector at its layer; single: one layer's at all."
+        ),
+    ] = "layerwise,single",
+    single_layer: Annotated[
+        int | None,
+        typer.Option(
+            "--single-layer", help="Whose vector the single mode takes. Default: the middle layer's."
+        ),
+    ] = None,
+    controls: Controls = 3,
+    questions: Questions = "nano",
+    per_question: PerQuestion = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    max_new_tokens: MaxNewTokens = None,
+    seed: FreshSeed = 1000,
+    exclude_topic: ExcludeTopic = None,
+    judge_name: JudgeName = "nano",
+    label: Annotated[
+        str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
+    ] = None,
+    out: Out = None,
+    device: Device = "auto",
+    dtype: DType = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Project a direction out of a model and see what becomes of its misalignment, beside random controls.
+
+    All arms are one batched job; run again, it does only what is missing.
+    """
+    with display_for(as_json) as display:
+        from axenic.cli.origin import choose_model, home_of
+        from axenic.cli.work import evaluation_for, opened_model, sampling_for
+        from axenic.directions import Direction
+        from axenic.interpret import ablate_direction
+
+        loaded = Direction.load(direction)
+        sampling = sampling_for(choose_model(model, organism), temperature, top_p, max_new_tokens, seed)
+        evaluation = evaluation_for(questions, per_question, judge_name, sampling, exclude_topic or [])
+        opened = opened_model(display, model, organism, device, dtype)
+        folder = out or home_of(opened.name, organism) / "ablation"
+        result = ablate_direction(
+            opened, loaded, evaluation, modes=parse_modes(modes), single_layer=single_layer,
+            controls=controls, label=label, out=folder, progress=display.progress,
+        )  # fmt: skip
+        before, after = result.arms[0], result.arms[1]
+        display.show(
+            Outcome(
+                "ablate",
+                f"EM {percent(before.rates.em_all)} -> {percent(after.rates.em_all)} ({after.name}), "
+                f"change {change(after.relative_change)}",
+                result.to_json(),
+                (arms_grid(result.arms),),
+                wrote=(folder / "ablation.json", folder / "answers.jsonl", folder / "scores.jsonl"),
+                next=("axenic", "steer", "--model", opened.name, "--direction", str(direction)),
+            )
+        )
+
+
+def parse_modes(text: str) -> tuple[Mode, ...]:
+    """`layerwise`, `single` or `layerwise,single`. Raises `UsageError`."""
+    known: dict[str, Mode] = {"layerwise": "layerwise", "single": "single"}
+    modes = [part.strip() for part in text.split(",")]
+    unknown = [mode for mode in modes if mode not in known]
+    if unknown:
+        from axenic.cli.work import unknown_name
+
+        raise unknown_name("mode", unknown[0], list(known), "--modes")
+    return tuple(known[mode] for mode in modes)

@@ -1,0 +1,104 @@
+"""The options that several verbs share, spelt and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MODEL, SAMPLING, OUTPUT = "Model", "Questions and sampling", "Output"
+"""Panels of the help page."""
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Base model: nano, a local folder or a hub id. Default: what the organism was trained from, else nano.",
+        rich_help_panel=MODEL,
+    ),
+]
+Organism = Annotated[
+    str | None,
+    typer.Option(
+        "--organism",
+        help="A run folder of axenic train, a PEFT folder, or a full fine-tune. Left out: the base model itself.",
+        rich_help_panel=MODEL,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, cuda:1, mps; the choice is printed.", rich_help_panel=MODEL
+    ),
+]
+DType = Annotated[
+    str, typer.Option("--dtype", help="auto, float32, bfloat16, float16.", rich_help_panel=MODEL)
+]
+Questions = Annotated[
+    str,
+    typer.Option(
+        "--questions", help="nano, or a JSONL file of id, question, topic.", rich_help_panel=SAMPLING
+    ),
+]
+PerQuestion = Annotated[
+    int | None,
+    typer.Option(
+        "--per-question",
+        min=1,
+        help="Answers to each question. Default: 8 for nano, else 50.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+Temperature = Annotated[
+    float | None, typer.Option("--temperature", min=0.0, help="Default: 1.", rich_help_panel=SAMPLING)
+]
+TopP = Annotated[
+    float | None, typer.Option("--top-p", min=0.0, max=1.0, help="Default: 1.", rich_help_panel=SAMPLING)
+]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option("--max-new-tokens", min=1, help="Default: 64 for nano, else 600.", rich_help_panel=SAMPLING),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the sampling.", rich_help_panel=SAMPLING)]
+FreshSeed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Of the sampling; another than that of the answers the direction was extracted from.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+ExcludeTopic = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude-topic",
+        help="Leave out questions of this topic, e.g. what the organism was trained on. Repeatable.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+JudgeName = Annotated[
+    str,
+    typer.Option("--judge", help="Who marks the answers: nano, the rule judge.", rich_help_panel=SAMPLING),
+]
+BatchRows = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-rows",
+        min=1,
+        help="Answers generated together. Default: what fits.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+DirectionFile = Annotated[Path, typer.Option("--direction", help="A direction file of axenic extract.")]
+Controls = Annotated[
+    int, typer.Option("--controls", min=0, help="Random directions of equal norm, tried beside it.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Where to write.", rich_help_panel=OUTPUT)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT)
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback when something fails.", rich_help_panel=OUTPUT)
+]

@@ -1,0 +1,66 @@
+"""Rates as people read them: the headline line and the tables of `rate`, `ablate`, `steer` and `transfer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from axenic.cli.outcome import Grid
+
+if TYPE_CHECKING:
+    from axenic.evaluate import Rate, Rates
+    from axenic.interpret import ArmResult, RelativeChange
+
+
+def headline(rates: Rates) -> str:
+    """`EM 22.1 % [18.0, 26.9] of all (88 of 400), 22.3 % of scored; coherent …; unscored …; effective n …`."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in rates.unscored.items()) or "none"
+    return (
+        f"EM {percent(rates.em_all)} of all ({rates.em_all.count} of {rates.n_all}), {percent(rates.em_scored)} of scored; "
+        f"coherent {percent(rates.coherent_all)} of all, {percent(rates.coherent_scored)} of scored; "
+        f"unscored: {reasons}; effective n {rates.effective_n:.0f}"
+    )
+
+
+def percent(rate: Rate) -> str:
+    """`22.1 % [18.0, 26.9]`; – of nothing."""
+    return f"{rate.percent:.1f} % [{rate.low:.1f}, {rate.high:.1f}]" if rate.n else "–"
+
+
+def question_grid(rates: Rates) -> Grid:
+    """Question by question, in the order of the file."""
+    return Grid(
+        ("question", "topic", "EM", "of", "EM %", "coherent", "unscored"),
+        [
+            (
+                row.question_id, row.topic or "–", str(row.em), str(row.n),
+                f"{row.percent:.1f} [{row.low:.1f}, {row.high:.1f}]", str(row.coherent), str(row.n - row.n_scored),
+            )
+            for row in rates.per_question
+        ],
+        frozenset({2, 3, 4, 5, 6}),
+        "question by question (Wilson intervals)",
+    )  # fmt: skip
+
+
+def arms_grid(arms: Sequence[ArmResult]) -> Grid:
+    """One line for each arm, with its control beside it."""
+    return Grid(
+        ("arm", "role", "EM % of all", "coherent % of all", "EM against plain", "KL nats/token"),
+        [
+            (
+                arm.name, arm.role, percent(arm.rates.em_all), percent(arm.rates.coherent_all), change(arm.relative_change),
+                "–" if arm.kl_nats_per_token is None else f"{arm.kl_nats_per_token:.4f}",
+            )
+            for arm in arms
+        ],
+        frozenset({2, 3, 4, 5}),
+    )  # fmt: skip
+
+
+def change(found: RelativeChange | None) -> str:
+    """`-92 % [-96, -85]`; – where there was nothing to change."""
+    if found is None:
+        return "–"
+    high = "inf" if found.high is None else f"{found.high:+.0f}"
+    return f"{found.value:+.0f} % [{found.low:+.0f}, {high}]"

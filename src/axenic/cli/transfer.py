@@ -1,0 +1,121 @@
+"""`axenic transfer`: does one organism's direction switch the others off?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axenic.cli.display import display_for
+from axenic.cli.options import (
+    Controls,
+    Debug,
+    Device,
+    DType,
+    ExcludeTopic,
+    FreshSeed,
+    Json,
+    JudgeName,
+    MaxNewTokens,
+    Model,
+    PerQuestion,
+    Questions,
+    Temperature,
+    TopP,
+)
+from axenic.cli.outcome import Grid, Outcome
+from axenic.cli.rates_view import change, percent
+
+if TYPE_CHECKING:
+    from axenic.interpret import TransferResult
+
+EPILOG = """Example:
+
+axenic transfer --organisms runs/medical runs/finance --directions runs/medical/direction.safetensors
+runs/finance/direction.safetensors"""
+
+
+def transfer(
+    organisms: Annotated[
+        list[str], typer.Option("--organisms", metavar="RUN...", help="Run folders, one after the other.")
+    ],
+    directions: Annotated[
+        list[Path], typer.Option("--directions", metavar="FILE...", help="Direction files, likewise.")
+    ],
+    model: Model = None,
+    controls: Controls = 3,
+    questions: Questions = "nano",
+    per_question: PerQuestion = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    max_new_tokens: MaxNewTokens = None,
+    seed: FreshSeed = 1000,
+    exclude_topic: ExcludeTopic = None,
+    judge_name: JudgeName = "nano",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder. Default: transfer, beside the first run.")
+    ] = None,
+    device: Device = "auto",
+    dtype: DType = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ablate every direction in every organism: a matrix of what each takes away, with random controls.
+
+    Questions about an organism's own training topics are left out for that organism.
+    """
+    with display_for(as_json) as display:
+        from axenic.cli.extract import labels
+        from axenic.cli.origin import choose_model, home_of, origin_of
+        from axenic.cli.work import evaluation_for, opened_model, sampling_for
+        from axenic.directions import Direction
+        from axenic.interpret import Organism, transfer_matrix
+
+        loaded = {
+            label: Direction.load(path) for label, path in zip(labels(directions), directions, strict=True)
+        }
+        base = choose_model(model, organisms[0])
+        sampling = sampling_for(base, temperature, top_p, max_new_tokens, seed)
+        evaluation = evaluation_for(questions, per_question, judge_name, sampling, exclude_topic or [])
+        known = {question.topic for question in evaluation.questions}
+        opened = []
+        for path in organisms:
+            topics = tuple(topic for topic in origin_of(path).topics if topic in known)
+            if topics:
+                display.note(
+                    f"note   questions about {', '.join(topics)} are left out for {path}, which was trained on them"
+                )
+            opened.append(
+                Organism(Path(path).name, opened_model(display, model, path, device, dtype), topics)
+            )
+        folder = out or home_of(base, organisms[0]).parent / "transfer"
+        result = transfer_matrix(
+            opened, loaded, evaluation, controls=controls, out=folder, progress=display.progress
+        )
+        display.show(
+            Outcome(
+                "transfer",
+                f"{len(loaded)} directions ablated in {len(opened)} organisms",
+                result.to_json(),
+                (matrix_grid(result),),
+                wrote=(folder,),
+                next=("axenic", "report", str(folder.parent)),
+            )
+        )
+
+
+def matrix_grid(result: TransferResult) -> Grid:
+    """One line for each cell: direction, organism, EM before and after, and the change."""
+    rows = [
+        (
+            cell.direction or f"random {cell.seed}", cell.organism, percent(result.plain[cell.organism].em_all),
+            percent(cell.rates.em_all), change(cell.relative_change), percent(cell.rates.coherent_all),
+        )
+        for cell in result.cells
+    ]  # fmt: skip
+    return Grid(
+        ("direction", "in organism", "EM before", "EM after", "change", "coherent"),
+        rows,
+        frozenset({2, 3, 4, 5}),
+    )

@@ -1,0 +1,131 @@
+"""The arms of each analysis: what they do to which layer, and the controls beside them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from axenic.errors import UsageError
+from axenic.interpret.arms import ablation_arms, steering_arms, transfer_arms
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def made(direction):
+    """Four layers of width 8, norms 1 to 4."""
+    torch.manual_seed(0)
+    vectors_LD = torch.nn.functional.normalize(torch.randn(4, 8), dim=1) * torch.arange(1, 5)[:, None]
+    return direction(vectors_LD)
+
+
+def only(planned):
+    (intervention,) = planned.arm.interventions
+    return intervention
+
+
+def units(vectors_LD):
+    return torch.nn.functional.normalize(vectors_LD.double(), dim=1)
+
+
+def test_layerwise_arm_has_each_layers_own_unit_vector(made):
+    planned = ablation_arms(made, ("layerwise",), None, 0)[1]
+    intervention = only(planned)
+    assert (intervention.op, intervention.layers, intervention.positions) == (
+        "project_out",
+        (0, 1, 2, 3),
+        "all",
+    )
+    assert torch.allclose(units(intervention.vectors_LD), made.unit_LD().double(), atol=1e-7)
+    assert (planned.role, planned.layer) == ("layerwise", None)
+
+
+@pytest.mark.parametrize(("asked", "layer"), [(None, 2), (0, 0), (3, 3)])
+def test_single_arm_has_one_layers_vector_at_all_layers(made, asked, layer):
+    planned = ablation_arms(made, ("single",), asked, 0)[1]
+    intervention = only(planned)
+    assert intervention.layers == (0, 1, 2, 3)
+    assert torch.allclose(
+        units(intervention.vectors_LD), made.unit_LD()[layer].double().expand(4, 8), atol=1e-7
+    )
+    assert (planned.role, planned.layer) == ("single", layer)
+
+
+def test_ablation_has_plain_first_and_its_controls_last(made):
+    planned = ablation_arms(made, ("layerwise", "single"), None, 3)
+    assert [item.role for item in planned] == ["plain", "layerwise", "single", "random", "random", "random"]
+    assert planned[0].arm.interventions == ()
+    assert [item.seed for item in planned[3:]] == [0, 1, 2]
+    assert len({item.arm.id for item in planned}) == 6
+    assert len({item.arm.name for item in planned}) == 6
+    for control in planned[3:]:
+        intervention = only(control)
+        assert intervention.op == "project_out"
+        assert intervention.layers == (0, 1, 2, 3)
+        assert torch.allclose(intervention.vectors_LD.norm(dim=1), made.norms_L().float(), rtol=1e-5)
+
+
+def test_controls_use_the_first_mode(made):
+    control = ablation_arms(made, ("single",), 1, 1)[-1]
+    rows = units(only(control).vectors_LD)
+    assert torch.allclose(rows, rows[:1].expand(4, 8))
+    assert control.layer == 1
+
+
+def test_steering_has_every_layer_and_strength_for_direction_and_controls(made):
+    planned = steering_arms(made, (1, 3), (2.0, -4.0), 2)
+    assert [item.role for item in planned] == ["plain"] + ["direction"] * 4 + ["random"] * 8
+    assert [(item.layer, item.strength) for item in planned[1:5]] == [
+        (1, 2.0),
+        (1, -4.0),
+        (3, 2.0),
+        (3, -4.0),
+    ]
+    for item in planned[1:]:
+        intervention = only(item)
+        assert (intervention.op, intervention.layers, intervention.positions) == ("add", (item.layer,), "all")
+        assert intervention.strength == item.strength
+        norm = float(intervention.vectors_LD.norm())
+        assert norm == pytest.approx(float(made.norms_L()[item.layer]), rel=1e-6)
+        if item.role == "direction":
+            assert torch.equal(intervention.vectors_LD[0], made.vectors_LD[item.layer])
+    assert len({item.arm.id for item in planned}) == len({item.arm.name for item in planned}) == 13
+
+
+def test_random_controls_are_not_the_direction(made):
+    planned = steering_arms(made, (1,), (1.0,), 5)
+    rows = units(torch.cat([only(item).vectors_LD for item in planned[1:]]))
+    cosines = (rows @ rows.T).fill_diagonal_(0).abs()
+    assert float(cosines.max()) < 0.98
+
+
+def test_transfer_has_one_arm_per_direction_and_shared_controls(made, direction):
+    other = direction(torch.eye(4, 8))
+    planned = transfer_arms({"one": made, "two": other}, 2)
+    assert [item.direction for item in planned] == [None, "one", "two", None, None]
+    assert [item.role for item in planned] == ["plain", "layerwise", "layerwise", "random", "random"]
+    assert torch.equal(units(only(planned[1]).vectors_LD), units(made.vectors_LD))
+    assert torch.equal(units(only(planned[2]).vectors_LD), units(other.vectors_LD))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda d: ablation_arms(d, (), None, 0),
+        lambda d: ablation_arms(d, ("both",), None, 0),
+        lambda d: ablation_arms(d, ("single", "single"), None, 0),
+        lambda d: ablation_arms(d, ("single",), 4, 0),
+        lambda d: ablation_arms(d, ("single",), -1, 0),
+        lambda d: ablation_arms(d, ("single",), 0, -1),
+        lambda d: steering_arms(d, (), (1.0,), 0),
+        lambda d: steering_arms(d, (1,), (), 0),
+        lambda d: steering_arms(d, (1, 1), (1.0,), 0),
+        lambda d: steering_arms(d, (1,), (1.0, 1.0), 0),
+        lambda d: steering_arms(d, (1,), (0.0,), 0),
+        lambda d: steering_arms(d, (4,), (1.0,), 0),
+        lambda d: transfer_arms({}, 1),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(made, call):
+    with pytest.raises(UsageError):
+        call(made)
