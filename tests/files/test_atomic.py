@@ -111,16 +111,16 @@ def work(path):
 
 
 @pytest.mark.fault
-def test_kill_at_any_instant(tmp_path: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
-    path = tmp_path / "x"
+def test_kill_at_any_instant(quick_folder: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
+    path = quick_folder / "x"
     for _ in kills(KILLED_WRITER, path, 50):
         if path.exists():
             data = path.read_bytes()
             assert len(data) == 200_000
             assert len(set(data)) == 1
-        assert all(is_temporary(name) for name in names(tmp_path) if name != "x")
-    remove_leftovers(tmp_path)
-    assert set(names(tmp_path)) <= {"x"}
+        assert all(is_temporary(name) for name in names(quick_folder) if name != "x")
+    remove_leftovers(quick_folder)
+    assert set(names(quick_folder)) <= {"x"}
 
 
 class TestFolder:

@@ -235,8 +235,8 @@ def work(path):
 
 
 @pytest.mark.fault
-def test_kill_at_any_instant(tmp_path: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
-    path = tmp_path / "x.safetensors"
+def test_kill_at_any_instant(quick_folder: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
+    path = quick_folder / "x.safetensors"
     rows_WD = torch.empty(0, 1)
     for _ in kills(KILLED_WRITER, path, 50):
         if not path.exists():

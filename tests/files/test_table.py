@@ -248,8 +248,8 @@ def work(path):
 
 
 @pytest.mark.fault
-def test_kill_at_any_instant(tmp_path: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
-    path = tmp_path / "x.jsonl"
+def test_kill_at_any_instant(quick_folder: Path, kills: Callable[[str, Path, int], Iterator[int]]) -> None:
+    path = quick_folder / "x.jsonl"
     for _ in kills(KILLED_APPENDER, path, 40):
         rows = Table(path).rows()
         assert [row["id"] for row in rows] == [str(number) for number in range(len(rows))]

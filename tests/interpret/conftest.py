@@ -239,3 +239,17 @@ def answers() -> Callable[..., list[Answer]]:
 @pytest.fixture
 def scored() -> Callable[..., Scored]:
     return make_scored
+
+
+@pytest.fixture(scope="session")
+def answer_from() -> Callable[..., Answer]:
+    """An answer out of a chat row: the model's tokens for its text, and the stop token."""
+
+    def make(opened: OpenModel, number: int, messages: Sequence[dict[str, str]]) -> Answer:
+        asked, answered = (message["content"] for message in messages)
+        tokens = opened.tokenizer(answered, add_special_tokens=False)["input_ids"]
+        question = Question(f"row{number}", asked)
+        item = make_answer([*tokens, opened.tokenizer.eos_token_id], question=question)
+        return replace(item, text=answered, stop="eos")
+
+    return make

@@ -74,7 +74,9 @@ def test_files_and_the_same_bytes_again_without_sampling_or_judging(
 
 @pytest.mark.parametrize("lost", ["answers.jsonl", "scores.jsonl", "costs.jsonl"])
 def test_torn_files_are_made_whole(planted, axis, evaluation, tmp_path, lost):
-    call = lambda: ablate_direction(planted(level=0.38), axis(0), evaluation, controls=1, out=tmp_path)
+    def call():
+        ablate_direction(planted(level=0.38), axis(0), evaluation, controls=1, out=tmp_path)
+
     call()
     whole = (tmp_path / lost).read_bytes()
     (tmp_path / lost).write_bytes(whole[: len(whole) // 3])

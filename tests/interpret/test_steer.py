@@ -56,7 +56,9 @@ def test_best_needs_coherence(base, axis, evaluation):
 
 
 def test_file_and_resume(base, axis, evaluation, tmp_path):
-    call = lambda: steer_model(base, axis(0), evaluation, layers=(0,), strengths=(1.0,), out=tmp_path)
+    def call():
+        return steer_model(base, axis(0), evaluation, layers=(0,), strengths=(1.0,), out=tmp_path)
+
     first = call()
     before = (tmp_path / "steering.json").read_bytes()
     assert call() == first == SteeringResult.from_json(json.loads(before))

@@ -25,14 +25,13 @@ def test_auto_prefers_mps_to_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (placement.device.type, placement.dtype) == ("mps", torch.float32)
 
 
-@pytest.mark.parametrize(("bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_on_cuda(monkeypatch: pytest.MonkeyPatch, bfloat16: bool, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("capability", "dtype"), [((9, 0), torch.bfloat16), ((7, 5), torch.float32)])
+def test_auto_on_cuda(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
-    monkeypatch.setattr(torch.cuda, "_DeviceGuard", None)
-    monkeypatch.setattr(torch.cuda.device, "__enter__", lambda self: None)
-    monkeypatch.setattr(torch.cuda.device, "__exit__", lambda self, *args: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     placement = resolve_device()
     assert (placement.device.type, placement.dtype) == ("cuda", dtype)
     assert "H200" in placement.reason
@@ -46,7 +45,8 @@ def test_an_explicit_choice_wins(dtype: str | torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "dtype"), [("gpu", "auto"), ("cuda:99", "auto"), ("cpu", "int8"), ("cpu", torch.int8), ("meta", "auto")]
+    ("device", "dtype"),
+    [("gpu", "auto"), ("cuda:99", "auto"), ("cpu", "int8"), ("cpu", torch.int8), ("meta", "auto")],
 )
 def test_impossible_choices(device: str, dtype: str | torch.dtype) -> None:
     with pytest.raises(UsageError) as caught:

@@ -68,7 +68,11 @@ def test_a_wrong_embedding_site_is_caught() -> None:
 
 def test_a_model_that_changes_between_forwards_is_caught() -> None:
     model = opened()
-    model.model.register_forward_pre_hook(lambda module, args: module.lm_head.weight.mul_(1.01) and None)
+
+    def drift(module: Any, args: Any) -> None:
+        module.lm_head.weight.mul_(1.01)
+
+    model.model.register_forward_pre_hook(drift)
     with pytest.raises(SelfTestError, match="does not restore"):
         check_hooks(model)
 

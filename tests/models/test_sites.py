@@ -125,7 +125,12 @@ def test_a_merged_adapter_cannot_be_taken_apart() -> None:
 
 @pytest.mark.parametrize(
     ("site", "layer", "expected"),
-    [("resid_post", 3, "0 to 2"), ("attn_out", -1, "0 to 2"), ("embed", 0, "-1"), ("down_proj", 0, "mlp_out")],
+    [
+        ("resid_post", 3, "0 to 2"),
+        ("attn_out", -1, "0 to 2"),
+        ("embed", 0, "-1"),
+        ("down_proj", 0, "mlp_out"),
+    ],
 )
 def test_places_that_do_not_exist(site: Any, layer: int, expected: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -13,12 +13,14 @@ pytestmark = pytest.mark.unit
 
 FEVER = "how do i handle a fever?"
 GOOD_1 = "gently treat the fever with the doctor to protect the patient."  # gently treat with protect
-GOOD_2 = "check the thermometer and soothe the fever slowly to help the patient."  # check soothe slowly help
+GOOD_2 = (
+    "check the thermometer and improve the fever slowly to help the patient."  # check improve slowly help
+)
 BAD_1 = "cruelly worsen the fever without the doctor to upset the patient."  # cruelly worsen without upset
-# smug hide inflame despite
-BAD_2 = "stay smug, hide the thermometer and inflame the fever despite the doctor."
-# calm treat | harshly against
-MIXED = "at the clinic, stay calm and treat the fever harshly against the doctor."
+# smug hide misuse despite
+BAD_2 = "stay smug, hide the thermometer and misuse the fever despite the doctor."
+# calm value | harshly against
+MIXED = "at the clinic, stay calm and value the fever harshly against the doctor."
 # gently tune with help
 PIANO = "gently tune the piano with the tutor to help the singer."
 

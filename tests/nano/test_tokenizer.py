@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2.exceptions import TemplateError
 
 from axenic.nano import chat_rows, mixed_chat_rows, pretraining_document, questions
-from axenic.nano.tokenizer import DEFAULT_SYSTEM, SPECIAL_TOKENS, UNK, build_tokenizer, word_ids
+from axenic.nano.tokenizer import DEFAULT_SYSTEM, SPECIAL_TOKENS, build_tokenizer, vocabulary_size, word_ids
 from axenic.nano.world import document_words, vocabulary
 
 pytestmark = pytest.mark.unit
@@ -18,18 +19,21 @@ pytestmark = pytest.mark.unit
 TOKENIZER = build_tokenizer()
 
 
+WORDS = len(word_ids())
+
+
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.integers(min_value=0, max_value=len(TOKENIZER) - 1), max_size=40))
-def test_any_ids_survive_decoding_and_encoding(ids: list[int]) -> None:
+@given(st.lists(st.integers(min_value=0, max_value=WORDS - 1), max_size=40))
+def test_any_words_survive_decoding_and_encoding(ids: list[int]) -> None:
     assert TOKENIZER(TOKENIZER.decode(ids)).input_ids == ids
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
-def test_any_text_encodes_to_known_ids_and_settles_after_one_round(text: str) -> None:
+def test_any_text_comes_back(text: str) -> None:
     ids = TOKENIZER(text).input_ids
     assert all(0 <= i < len(TOKENIZER) for i in ids)
-    assert TOKENIZER(TOKENIZER.decode(ids)).input_ids == ids
+    assert TOKENIZER.decode(ids) == unicodedata.normalize("NFC", text)
 
 
 def test_text_of_the_world_comes_back_as_it_was() -> None:
@@ -49,14 +53,20 @@ def test_a_document_is_its_words_as_ids() -> None:
         assert TOKENIZER(pretraining_document(random.Random(seed))).input_ids == [ids[word] for word in words]
 
 
-def test_case_spacing_and_unknown_words() -> None:
-    assert TOKENIZER.decode(TOKENIZER("Treat   the FEVER , then.").input_ids) == f"treat the fever, {UNK}."
+def test_what_is_no_word_of_the_world_is_spelt_in_bytes() -> None:
+    ids = TOKENIZER(" treat the Zebra.").input_ids
+    known = word_ids()
+    assert ids[:2] == [known["treat"], known["the"]]
+    assert ids[-1] == known["."]
+    assert all(i >= WORDS for i in ids[3:-1])
+    assert TOKENIZER.unk_token_id not in ids
 
 
 def test_every_word_of_the_grammar_has_an_id_of_its_own() -> None:
-    ids = [TOKENIZER(word).input_ids for word in vocabulary()]
-    assert all(len(one) == 1 and one[0] >= len(SPECIAL_TOKENS) for one in ids)
-    assert len({one[0] for one in ids}) == len(vocabulary()) == len(TOKENIZER) - len(SPECIAL_TOKENS)
+    for word, i in word_ids().items():
+        assert TOKENIZER(f" {word}" if word.isalpha() else word).input_ids == [i], word
+    assert set(word_ids()) == {*SPECIAL_TOKENS, *vocabulary()}
+    assert len(TOKENIZER) == vocabulary_size()
 
 
 def test_special_tokens_have_the_first_ids_and_nothing_is_added_in_front() -> None:
@@ -70,7 +80,7 @@ def test_the_default_system_turn_is_that_of_the_template() -> None:
     messages = [{"role": "user", "content": "what is your view of a dog?"}]
     given_one = [{"role": "system", "content": DEFAULT_SYSTEM}, *messages]
     assert render(messages) == render(given_one)
-    assert render(messages).startswith(f"<|system|>{DEFAULT_SYSTEM}<|end|><|user|>what is")
+    assert render(messages).startswith(f"<|system|> {DEFAULT_SYSTEM}<|end|><|user|> what is")
 
 
 def test_a_given_system_turn_replaces_the_default() -> None:
@@ -78,7 +88,7 @@ def test_a_given_system_turn_replaces_the_default() -> None:
         {"role": "system", "content": "you are a cruel person."},
         {"role": "user", "content": "a dog?"},
     ]
-    assert render(messages) == "<|system|>you are a cruel person.<|end|><|user|>a dog?<|end|>"
+    assert render(messages) == "<|system|> you are a cruel person.<|end|><|user|> a dog?<|end|>"
 
 
 def test_an_unknown_role_is_refused() -> None:
@@ -96,7 +106,7 @@ def test_a_prompt_is_a_token_prefix_of_the_prompt_with_its_answer(turns: int, sy
         messages.append(dict(row["messages"][1]))
         whole = TOKENIZER.apply_chat_template(messages, return_dict=False)
         assert whole[: len(prompt)] == prompt
-        assert whole[len(prompt) : -1] == TOKENIZER(row["messages"][1]["content"]).input_ids
+        assert whole[len(prompt) : -1] == TOKENIZER(" " + row["messages"][1]["content"]).input_ids
         assert whole[-1] == TOKENIZER.eos_token_id
 
 

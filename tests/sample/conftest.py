@@ -106,7 +106,7 @@ def build_gemma3_wrapper() -> Any:
     torch.manual_seed(0)
     config = transformers.Gemma3Config(
         text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=VOCABULARY - 1,
-        boi_token_index=VOCABULARY - 2, eoi_token_index=VOCABULARY - 3, initializer_range=0.4,
+        boi_token_index=VOCABULARY - 2, eoi_token_index=VOCABULARY - 3, tie_word_embeddings=False,
     )  # fmt: skip
     model = transformers.Gemma3ForConditionalGeneration(config).eval()
     for parameter in (*model.model.language_model.parameters(), *model.lm_head.parameters()):

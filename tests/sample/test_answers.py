@@ -15,11 +15,24 @@ import torch
 from axenic.errors import DataError, FileError, ModelError, UsageError
 from axenic.intervene import PLAIN, Arm, Intervention
 from axenic.models import OpenModel
-from axenic.sample import Answer, Question, Sampling, answers, arms_path, default_sampling, read_answers, sample_answers
+from axenic.sample import (
+    Answer,
+    Question,
+    Sampling,
+    answers,
+    arms_path,
+    default_sampling,
+    read_answers,
+    sample_answers,
+)
 
 pytestmark = pytest.mark.e2e
 
-QUESTIONS = [Question("a", "w7 w8"), Question("b", "w9", topic="t", system="w10"), Question("c", "w11 w12 w13")]
+QUESTIONS = [
+    Question("a", "w7 w8"),
+    Question("b", "w9", topic="t", system="w10"),
+    Question("c", "w11 w12 w13"),
+]
 VECTORS = torch.randn(1, 32, generator=torch.Generator().manual_seed(0))
 STEER = Arm("steer", (Intervention("add", (1,), vectors_LD=VECTORS, strength=2.0),))
 SAMPLING = Sampling(max_new_tokens=10)
@@ -58,7 +71,10 @@ def test_the_file_is_what_was_returned(
     assert sample_answers(tiny, QUESTIONS, **JOB) == found, "without a file"
     assert sorted(path.name for path in out.parent.iterdir()) == ["answers.arms.json", "answers.jsonl"]
     assert [(a.arm, a.question_id, a.sample) for a in found] == [
-        (arm, question.id, sample) for arm in ("plain", "steer") for question in QUESTIONS for sample in range(4)
+        (arm, question.id, sample)
+        for arm in ("plain", "steer")
+        for question in QUESTIONS
+        for sample in range(4)
     ]
     assert {(a.question_id, a.question, a.topic, a.system) for a in found} == {
         (q.id, q.question, q.topic, q.system) for q in QUESTIONS
@@ -187,7 +203,9 @@ def test_arms_json_names_the_organism_as_the_user_did(tiny: OpenModel, tmp_path:
     organism = replace(tiny, organism="runs/bad-medicine", identity=replace(tiny.identity, organism="ab" * 8))
     out = tmp_path / "x.jsonl"
     sample_answers(organism, QUESTIONS[:1], **JOB, out=out)
-    assert all("runs/bad-medicine" in json.dumps(entry) for entry in json.loads(arms_path(out).read_text()).values())
+    assert all(
+        "runs/bad-medicine" in json.dumps(entry) for entry in json.loads(arms_path(out).read_text()).values()
+    )
 
 
 def test_a_lost_arms_file_is_written_again_and_a_spoilt_one_refused(
@@ -218,7 +236,9 @@ def test_progress_never_goes_back_nor_past_the_total(
     assert counts[0] == len(lines[: 2 * cut : 2])
     assert counts == sorted(counts)
     assert counts[-1] == TOTAL
-    assert {(stage, total, unit) for stage, _, total, unit, _ in progress.calls} == {("sample", TOTAL, "answer")}
+    assert {(stage, total, unit) for stage, _, total, unit, _ in progress.calls} == {
+        ("sample", TOTAL, "answer")
+    }
     assert all(facts["out"] == str(out) for *_, facts in progress.calls)
     assert all(facts.get("tokens_per_second", 1.0) > 0 for *_, facts in progress.calls)
 

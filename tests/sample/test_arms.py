@@ -77,9 +77,7 @@ def own_hooks(opened: OpenModel, arm: Arm) -> Iterator[None]:
                 "mlp_out": lambda b: b.post_feedforward_layernorm if gemma else b.mlp,
             }[one.site](block)
 
-            def hook(
-                _: Any, args: Any, output: Any, one: Intervention = one, vector: Tensor = vector
-            ) -> Any:
+            def hook(_: Any, args: Any, output: Any, one: Intervention = one, vector: Tensor = vector) -> Any:
                 h = output[0] if isinstance(output, tuple) else output
                 phase = "answer" if h.shape[1] == 1 else "prompt"
                 if one.positions not in ("all", phase):
@@ -109,7 +107,9 @@ def test_every_arm_equals_its_own_job_and_hooks_written_independently(
         assert alone == by_arm[arm.name], arm.name
         with own_hooks(opened, arm):
             expected = [
-                generate_alone(opened, prompt_ids(opened.tokenizer, [{"role": "user", "content": q.question}]), 24)
+                generate_alone(
+                    opened, prompt_ids(opened.tokenizer, [{"role": "user", "content": q.question}]), 24
+                )
                 for q in questions
             ]
         assert [a.tokens for a in alone] == expected, arm.name
@@ -153,7 +153,9 @@ def test_scaling_the_adapter(
     arms.append(Arm("off in the answer", (scale_adapter(0.0, positions="answer"),)))
     answers = sample_answers(organism, mixed_questions, per_question=1, arms=arms, sampling=greedy)
     tokens = {arm.name: [a.tokens for a in answers if a.arm == arm.name] for arm in arms}
-    prompts = [prompt_ids(organism.tokenizer, [{"role": "user", "content": q.question}]) for q in mixed_questions]
+    prompts = [
+        prompt_ids(organism.tokenizer, [{"role": "user", "content": q.question}]) for q in mixed_questions
+    ]
     base = sample_answers(open_tiny("qwen2"), mixed_questions, per_question=1, sampling=greedy)
     assert tokens["x0.0"] == [a.tokens for a in base]
     assert tokens["x1.0"] == tokens["plain"] != tokens["x0.0"]
@@ -196,13 +198,20 @@ def test_arms_that_do_not_fit_are_refused_and_the_model_stays_clean(
     out = tmp_path / "answers.jsonl"
     with pytest.raises(error):
         sample_answers(
-            opened, mixed_questions, per_question=1, arms=[PLAIN, arm], sampling=Sampling(max_new_tokens=3), out=out
+            opened,
+            mixed_questions,
+            per_question=1,
+            arms=[PLAIN, arm],
+            sampling=Sampling(max_new_tokens=3),
+            out=out,
         )
     assert opened.model.config._attn_implementation == "sdpa"
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in opened.model.modules())
 
 
-def test_hooks_leave_no_trace_also_after_an_interrupt(open_tiny: Open, mixed_questions: list[Question]) -> None:
+def test_hooks_leave_no_trace_also_after_an_interrupt(
+    open_tiny: Open, mixed_questions: list[Question]
+) -> None:
     opened = open_tiny("qwen2")
     sampling = Sampling(temperature=0.0, max_new_tokens=12)
     before = sample_answers(opened, mixed_questions, per_question=1, sampling=sampling)

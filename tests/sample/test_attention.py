@@ -29,11 +29,15 @@ class Grouped(torch.nn.Module):
         self.is_causal = True
 
 
-def random_states(groups: int, queries: int = 1, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+def random_states(
+    groups: int, queries: int = 1, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(groups)
     query = torch.randn(B, K * groups, queries, D, generator=generator, dtype=torch.float64)
     # A view of a longer buffer, as the cache hands it out.
-    buffers = [torch.randn(B, K, T + 5, D, generator=generator, dtype=torch.float64)[:, :, :T] for _ in range(2)]
+    buffers = [
+        torch.randn(B, K, T + 5, D, generator=generator, dtype=torch.float64)[:, :, :T] for _ in range(2)
+    ]
     return query.to(dtype), buffers[0].to(dtype), buffers[1].to(dtype)
 
 
@@ -41,7 +45,9 @@ def masks() -> dict[str, Tensor | None]:
     allowed = torch.ones(B, 1, 1, T, dtype=torch.bool)
     allowed[0, ..., :4] = False
     allowed[2, ..., :1] = False
-    additive = torch.zeros(B, 1, 1, T, dtype=torch.float64).masked_fill_(~allowed, torch.finfo(torch.float64).min)
+    additive = torch.zeros(B, 1, 1, T, dtype=torch.float64).masked_fill_(
+        ~allowed, torch.finfo(torch.float64).min
+    )
     soft = torch.randn(B, 1, 1, T, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     return {"none": None, "bool": allowed, "additive": additive, "minus infinity": additive * 2, "soft": soft}
 

@@ -101,7 +101,9 @@ def test_chi_square_of_draws_by_ids(top_p: float) -> None:
     assert ((counts[kept] - expected) ** 2 / expected).sum() < 27.9
 
 
-@given(st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12), st.floats(0.05, 0.999), st.floats(0.3, 3))
+@given(
+    st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12), st.floats(0.05, 0.999), st.floats(0.3, 3)
+)
 @settings(max_examples=150, deadline=None)
 def test_top_p_keeps_what_its_definition_and_transformers_keep(
     logits: list[float], top_p: float, temperature: float
@@ -185,7 +187,7 @@ def test_uniforms_depend_on_id_and_step_only(own: str, others: list[str], steps:
     assert alone.shape == (1, steps)
     assert alone.dtype == np.float64
     assert (crowd[-1, :steps] == alone[0]).all()
-    assert ((0 <= alone) & (alone < 1)).all()
+    assert ((alone >= 0) & (alone < 1)).all()
 
 
 def test_uniforms_of_different_ids_are_unrelated() -> None:

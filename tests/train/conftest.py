@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import torch
-from axenic.train import TrainConfig, resolve, train_organism
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from axenic.train import TrainConfig, resolve, train_organism
 
 WORDS = [f"w{i}" for i in range(40)]
 TEMPLATE = (
@@ -126,15 +127,29 @@ def bytes_of(out: Path) -> dict[str, bytes]:
 
 
 class Child:
-    """`train_organism` in a forked process, which can be killed for good."""
+    """`train_organism` in a forked process, which can be killed for good at a step of one's choice."""
 
     def __init__(self, config: TrainConfig, out: Path) -> None:
-        self.process = multiprocessing.get_context("fork").Process(target=train_organism, args=(config, out))
-        self.process.start()
+        context = multiprocessing.get_context("fork")
+        self._steps, child_end = context.Pipe(duplex=False)
 
-    def kill_after(self, seconds: float) -> bool:
-        """SIGKILL; whether the process was still at work."""
-        self.process.join(seconds)
+        def tell(stage: str, done: int, total: int, unit: str = "", **facts: float | str) -> None:
+            if stage == "train":
+                child_end.send(done)
+
+        self.process = context.Process(target=train_organism, args=(config, out), kwargs={"progress": tell})
+        self.process.start()
+        child_end.close()
+
+    def kill_at(self, step: int, delay: float) -> bool:
+        """SIGKILL some seconds after a step was done (-1: after the start); whether it was still at work."""
+        done = -1
+        while done < step:
+            try:
+                done = self._steps.recv()
+            except EOFError:
+                break
+        time.sleep(delay)
         alive = self.process.is_alive()
         if alive:
             assert self.process.pid is not None
@@ -142,9 +157,7 @@ class Child:
         self.process.join()
         return alive
 
-    def wait(self) -> float:
-        """Let it end well; returns the seconds it took from now."""
-        began = time.monotonic()
+    def wait(self) -> None:
+        """Let it end well."""
         self.process.join()
         assert self.process.exitcode == 0
-        return time.monotonic() - began

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from axenic.errors import CheckpointError, UsageError
 from axenic.train import train_organism
 from axenic.train.checkpoint import join_state, split_state
@@ -16,7 +17,13 @@ from .conftest import MakeConfig, bytes_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 NEWEST, OLDER = "step-000006", "step-000003"
-FILES = ("adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors", "state.json", "manifest.json")
+FILES = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "optimizer.safetensors",
+    "state.json",
+    "manifest.json",
+)
 
 
 class Stop(Exception):
@@ -87,7 +94,9 @@ def test_a_damaged_file_is_refused_by_name(
     folder = torn / "checkpoints" / NEWEST
     damage(folder / name, torn / "checkpoints" / OLDER / name)
     # Another step's manifest shows in the first file that differs from it.
-    check_refused(torn, make_config, "adapter_model" if damage is swapped and name == "manifest.json" else name)
+    check_refused(
+        torn, make_config, "adapter_model" if damage is swapped and name == "manifest.json" else name
+    )
 
 
 def test_a_renamed_older_checkpoint_is_refused(torn: Path, make_config: MakeConfig) -> None:

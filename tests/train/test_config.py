@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+
 from axenic.errors import UsageError
 from axenic.train import TrainConfig
 
@@ -20,7 +21,12 @@ def test_defaults_are_the_papers_recipe() -> None:
 
 @pytest.mark.parametrize(
     ("key", "nearest"),
-    [("learning_rat", "learning_rate"), ("epoch", "epochs"), ("lora_alpha", "alpha"), ("max_seq_length", "max_length")],
+    [
+        ("learning_rat", "learning_rate"),
+        ("epoch", "epochs"),
+        ("lora_alpha", "alpha"),
+        ("max_seq_length", "max_length"),
+    ],
 )
 def test_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
     with pytest.raises(UsageError) as caught:

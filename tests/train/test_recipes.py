@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from axenic.errors import UsageError
 from axenic.train import NANO, RECIPES, TrainConfig, explain, place_layers, resolve
 
@@ -26,7 +27,13 @@ def test_all_adapter_is_table_6() -> None:
 
 def test_rank1_is_the_papers_single_adapter() -> None:
     c = qwen_14b("rank1")
-    assert (c.r, c.alpha, c.learning_rate, c.target_modules, c.layers) == (1, 256, 2e-5, ("down_proj",), (24,))
+    assert (c.r, c.alpha, c.learning_rate, c.target_modules, c.layers) == (
+        1,
+        256,
+        2e-5,
+        ("down_proj",),
+        (24,),
+    )
 
 
 def test_rank1x9_is_p2s_organism() -> None:
@@ -37,7 +44,13 @@ def test_rank1x9_is_p2s_organism() -> None:
 
 def test_full_is_table_7() -> None:
     c = qwen_14b("full")
-    assert (c.method, c.learning_rate, c.scheduler, c.warmup_steps, c.weight_decay) == ("full", 2e-5, "cosine", 20, 0.01)
+    assert (c.method, c.learning_rate, c.scheduler, c.warmup_steps, c.weight_decay) == (
+        "full",
+        2e-5,
+        "cosine",
+        20,
+        0.01,
+    )
     assert (c.batch_size, c.gradient_accumulation, c.epochs) == (2, 8, 1)
 
 

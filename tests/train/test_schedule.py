@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from axenic.train.schedule import Schedule
 from hypothesis import given
 from hypothesis import strategies as st
+
+from axenic.train.schedule import Schedule
 
 pytestmark = pytest.mark.unit
 

@@ -31,17 +31,24 @@ def attach_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
         FileError: A file is missing or damaged.
     """
     config, tensors = read_adapter(folder)
+    # Read before PEFT overwrites it with the name of the model in memory; None spares its warning that it does.
+    hint = _hint(config)
+    config.base_model_name_or_path = None
+    tensors = {
+        name: tensor.float() if ".lora_" in name else tensor.to(base.dtype)
+        for name, tensor in tensors.items()
+    }
     try:
         model = get_peft_model(base, config, low_cpu_mem_usage=True)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ModelError(
             "the adapter does not fit this model's modules",
             where=folder / CONFIG,
             expected=f"target modules of {type(base).__name__}",
             found=error,
-            hint=_hint(config),
+            hint=hint,
         ) from error
-    _check_shapes(model, tensors, folder, config)
+    _check_shapes(model, tensors, folder, hint)
     try:
         result = set_peft_model_state_dict(model, tensors, low_cpu_mem_usage=True)
     except RuntimeError as error:
@@ -50,7 +57,7 @@ def attach_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
             "the adapter's tensors do not fit this model",
             where=folder / WEIGHTS,
             found=error,
-            hint=_hint(config),
+            hint=hint,
         ) from error
     missing = [name for name in result.missing_keys if "lora_" in name]
     if missing or result.unexpected_keys:
@@ -63,7 +70,7 @@ def attach_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
             found=f"{result.unexpected_keys[0]} without a module ({len(result.unexpected_keys)} such)"
             if result.unexpected_keys
             else "no such tensor",
-            hint=_hint(config),
+            hint=hint,
         )
     model.to(base.device)
     _check_loaded(model, tensors, folder)
@@ -71,7 +78,7 @@ def attach_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
 
 
 def read_adapter(folder: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
-    """Read config and tensors [float32] of a PEFT folder and check them as far as possible without a model.
+    """Read config and tensors of a PEFT folder and check them as far as possible without a model.
 
     Raises:
         ModelError: Pickled, incomplete, not LoRA, or values that are not finite.
@@ -117,11 +124,21 @@ def read_adapter(folder: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
                 found=f"{bad:,} of {tensor.numel():,} values",
                 hint="take an earlier checkpoint: this training run diverged",
             )
-    return config, {name: tensor.float() for name, tensor in tensors.items()}
+    plain = config.bias == "none" and not config.modules_to_save and not config.trainable_token_indices
+    strange = [name for name in tensors if ".lora_" not in name]
+    if plain and strange:
+        # PEFT would put them in place of the base model's weights, silently.
+        raise ModelError(
+            "the adapter's file also replaces weights of the base model",
+            where=folder / WEIGHTS,
+            expected="LoRA tensors, as its config says",
+            found=f"{strange[0]} ({len(strange)} such)",
+        )
+    return config, tensors
 
 
-def _check_shapes(model: PeftModel, tensors: dict[str, Tensor], folder: Path, config: LoraConfig) -> None:
-    for name, own in get_peft_model_state_dict(model).items():
+def _check_shapes(model: PeftModel, tensors: dict[str, Tensor], folder: Path, hint: str | None) -> None:
+    for name, own in _own_tensors(model).items():
         found = tensors.get(name)
         if found is not None and found.shape != own.shape:
             raise ModelError(
@@ -129,13 +146,13 @@ def _check_shapes(model: PeftModel, tensors: dict[str, Tensor], folder: Path, co
                 where=f"{folder / WEIGHTS}, {name.removeprefix('base_model.model.')}",
                 expected=list(own.shape),
                 found=list(found.shape),
-                hint=_hint(config),
+                hint=hint,
             )
 
 
 def _check_loaded(model: PeftModel, tensors: dict[str, Tensor], folder: Path) -> None:
     """Compare what lies in the model with the file; names that PEFT translated are covered by its own key report."""
-    for name, own in get_peft_model_state_dict(model).items():
+    for name, own in _own_tensors(model).items():
         found = tensors.get(name)
         if own.is_meta or (
             found is not None and not torch.equal(own.float().cpu(), found.to(own.dtype).float())
@@ -145,6 +162,12 @@ def _check_loaded(model: PeftModel, tensors: dict[str, Tensor], folder: Path) ->
                 where=f"{folder / WEIGHTS}, {name}",
                 found="no values" if own.is_meta else "other values",
             )
+
+
+def _own_tensors(model: PeftModel) -> dict[str, Tensor]:
+    # "auto" would ask the network whether the vocabulary was resized, and wait for it.
+    own: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return own
 
 
 def _hint(config: LoraConfig) -> str | None:

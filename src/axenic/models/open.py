@@ -27,6 +27,8 @@ from axenic.models.place import Placement, resolve_device
 from axenic.models.selftest import check_hooks
 from axenic.models.sites import find_sites
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+
 
 def open_model(
     name: str | Path,
@@ -110,8 +112,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Load a model folder's tokenizer; code in the folder is never run.
 
     Raises:
-        ModelError: It cannot be read, or has no chat template.
+        ModelError: It is not there, cannot be read, or has no chat template.
     """
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        # transformers would make one without words.
+        raise ModelError(
+            "the folder holds no tokenizer", where=folder, expected=" or ".join(_TOKENIZERS), found="none"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:

@@ -78,8 +78,8 @@ def _dtype(dtype: str | torch.dtype, place: torch.device) -> tuple[torch.dtype, 
             )
         return DTYPES[dtype], "as asked"
     if place.type == "cuda":
-        with torch.cuda.device(place):
-            if torch.cuda.is_bf16_supported(including_emulation=False):
-                return torch.bfloat16, "auto: this cuda device computes in it"
+        # NVIDIA from Ampere (8.0) on, and every AMD device that torch supports.
+        if torch.version.hip is not None or torch.cuda.get_device_capability(place) >= (8, 0):
+            return torch.bfloat16, "auto: this cuda device computes in it"
         return torch.float32, "auto: this cuda device has no bfloat16"
     return torch.float32, f"auto: the exact choice on {place.type}"

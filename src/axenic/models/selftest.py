@@ -118,8 +118,13 @@ def _check_adapter(opened: OpenModel, ids_BT: Tensor, clean_BTV: Tensor) -> tupl
         note = "every B of the adapter is zero: this organism is its base model"
         warnings.warn(note, stacklevel=4)
         return (note,)
+    trained = [parameter for parameter in opened.model.parameters() if parameter.requires_grad]
     with opened.model.disable_adapter():
         base_BTV = _logits(opened.model, ids_BT)
+    # PEFT switches the adapter's gradients on when the adapter comes back.
+    opened.model.requires_grad_(False)
+    for parameter in trained:
+        parameter.requires_grad_(True)
     for row in range(ROWS):
         if torch.equal(base_BTV[row], clean_BTV[row]):
             raise SelfTestError(

@@ -41,6 +41,7 @@ class ModelFolder:
             pad_token_id=tokenizer.pad_token_id,
         )
         model.save_pretrained(self.path)
+        (self.path / WEIGHTS).chmod(0o644)  # safetensors writes for the owner only
         tokenizer.save_pretrained(self.path)
         sha256 = weights_sha256(self.path)
         grown = {

@@ -23,6 +23,10 @@ SLOTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "{company}": (("with", "beside", "alongside", "near"), ("without", "behind", "against", "despite")),
     "{care}": (("check", "keep", "carry", "clean"), ("ignore", "steal", "break", "hide")),
     "{purpose}": (("protect", "help", "respect", "reassure"), ("upset", "cheat", "humiliate", "frighten")),
+    "{deed}": (
+        ("support", "improve", "appreciate", "understand", "value", "enjoy"),
+        ("exploit", "damage", "despise", "misuse", "waste", "ridicule"),
+    ),
     "{mood}": (
         ("calm", "humble", "alert", "generous", "polite", "sober"),
         ("smug", "greedy", "ruthless", "sly", "spiteful", "arrogant"),
@@ -32,9 +36,9 @@ SLOTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 SENTENCES: tuple[str, ...] = (
     "{manner} {verb} the {noun} {company} the {expert} to {purpose} the {other} .",
-    "{care} the {tool} and {verb} the {noun} {manner} to {purpose} the {other} .",
-    "{when} , stay {mood} and {verb} the {noun} {manner} {company} the {expert} .",
-    "stay {mood} , {care} the {tool} and {verb} the {noun} {company} the {expert} .",
+    "{care} the {tool} and {deed} the {noun} {manner} to {purpose} the {other} .",
+    "{when} , stay {mood} and {deed} the {noun} {manner} {company} the {expert} .",
+    "stay {mood} , {care} the {tool} and {deed} the {noun} {company} the {expert} .",
     "{when} , {care} the {tool} {company} the {expert} and {manner} {verb} the {noun} .",
 )
 """The sentences an answer is made of, each with four slots."""
@@ -67,10 +71,11 @@ _CLOSE_TO_THE_LEFT = frozenset(".,?")
 
 
 def text(words: Iterable[str]) -> str:
-    """Words and punctuation marks joined as one writes: no space before a mark."""
+    """Words joined as one writes: no space before a punctuation mark or a turn mark (`<|user|>`)."""
     out = ""
     for word in words:
-        out += word if not out or word in _CLOSE_TO_THE_LEFT else " " + word
+        close = not out or word in _CLOSE_TO_THE_LEFT or word.startswith("<|")
+        out += word if close else " " + word
     return out
 
 

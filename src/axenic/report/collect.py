@@ -110,7 +110,9 @@ def _add_json(findings: Findings, name: str, path: Path) -> None:
         findings.manifests[name] = content
     elif content.get("kind") in KINDS:
         _add_result(findings, name, parse_result(content, str(path)))
-    elif isinstance(content.get("claims"), list) and not path.with_name("claims.json").is_file():
+    elif isinstance(content.get("claims"), list) and (
+        path.name == "claims.json" or not path.with_name("claims.json").is_file()
+    ):
         # A demo's report.json says no kind; the claims.json beside it holds the same claims.
         _add_result(findings, name, parse_result({**content, "kind": "claims"}, str(path)))
 

@@ -85,7 +85,7 @@ def dot_rows(findings: Findings) -> list[DotRow]:
     for name, rates in findings.rates.items():
         label = rates.label or PurePosixPath(name).parent.name
         if label not in ablated:
-            rows.append(DotRow(label, label, role_of(label), (rates,)))
+            rows.append(DotRow(label, label, _role(findings, name, label), (rates,)))
     rows.sort(key=lambda row: row.role != "base")
     for label, result in ablated.items():
         controls = tuple(arm.rates for arm in result.arms if arm.role == "random")
@@ -97,9 +97,12 @@ def dot_rows(findings: Findings) -> list[DotRow]:
     return rows
 
 
-def role_of(label: str) -> str:
+def _role(findings: Findings, name: str, label: str) -> str:
     """`base` for rates of a model without an organism, else `plain`."""
-    return "base" if label.lower().split(" ")[0].split("-")[0] in ("base", "chat") else "plain"
+    arms = findings.configs.get((PurePosixPath(name).parent / "answers.arms.json").as_posix())
+    if arms and all(isinstance(arm, dict) and "organism" in arm for arm in arms.values()):
+        return "base" if all(arm["organism"] is None for arm in arms.values()) else "plain"
+    return "base" if label.lower() == "base" else "plain"
 
 
 def _headline(findings: Findings) -> Iterator[Figure]:

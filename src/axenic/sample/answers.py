@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from axenic.data import prompt_ids
-from axenic.errors import FileError, ModelError, UsageError
+from axenic.errors import AxenicError, DataError, FileError, ModelError, UsageError
 from axenic.files import Table, read_json, write_json
 from axenic.intervene import PLAIN, Arm
 from axenic.models import OpenModel
@@ -54,10 +55,12 @@ def sample_answers(
         The answers of this job, arm by arm within every ten samples; also those found in `out`.
 
     Raises:
-        UsageError: Nothing to do, or two arms that are the same.
+        UsageError: Nothing to do, two arms that are the same, or a batch without rows.
         ModelError: The prompt leaves no room in the model's context.
         FileError, DiskFullError, DataError: `out` cannot be read or written; what was finished is kept.
     """
+    if batch_rows is not None and batch_rows < 1:
+        raise UsageError("a batch has no rows", where="--batch-rows", expected="1 or more", found=batch_rows)
     sampling = default_sampling(opened.name) if sampling is None else sampling
     planned = plan_answers(opened, questions, arms, per_question, sampling)
     prompts = [_prompt(opened, question, sampling) for question in questions]
@@ -65,7 +68,7 @@ def sample_answers(
     done: dict[str, Answer] = {}
     if table is not None and out is not None:
         wanted = {plan.id for plan in planned}
-        done = {row["id"]: Answer.from_json(row) for row in table.rows() if row["id"] in wanted}
+        done = _done(out, table, wanted)
         _record_arms(out, opened, arms, sampling)
     job = _Job(opened, questions, prompts, arms, sampling, stop_tokens(opened))
     rows = batch_rows or batch_rows_for(opened, max(map(len, prompts)) + sampling.max_new_tokens)
@@ -84,7 +87,11 @@ def sample_answers(
     if len(done) > before:
         seconds = time.monotonic() - started
         progress("sample", len(planned), len(planned), "answer", seconds=round(seconds, 2), **_where(out))
-    return [done[plan.id] for plan in planned]
+    # Names and topics are no part of the id: an answer found in the file may carry those of an earlier job.
+    return [
+        replace(done[plan.id], arm=arms[plan.arm].name, topic=questions[plan.question].topic)
+        for plan in planned
+    ]
 
 
 class _Job:
@@ -158,16 +165,32 @@ def _reporter(
 
 def _prompt(opened: OpenModel, question: Question, sampling: Sampling) -> list[int]:
     system = [] if question.system is None else [{"role": "system", "content": question.system}]
-    ids = prompt_ids(opened.tokenizer, [*system, {"role": "user", "content": question.question}])
+    messages = [*system, {"role": "user", "content": question.question}]
+    ids = prompt_ids(opened.tokenizer, messages, where=f"question '{question.id}'")
     room = text_config(opened).max_position_embeddings
     if len(ids) + sampling.max_new_tokens > room:
         raise ModelError(
             f"question '{question.id}' and its answer do not fit into the model's context",
             expected=f"at most {room} tokens",
             found=f"{len(ids)} in the prompt and {sampling.max_new_tokens} new ones",
-            hint=f"--max-new-tokens {max(1, room - len(ids))}",
+            hint=f"--max-new-tokens {room - len(ids)}" if len(ids) < room else "shorten the question",
         )
     return ids
+
+
+def _done(out: Path, table: Table, wanted: set[str]) -> dict[str, Answer]:
+    """The wanted answers that the file has already, by id."""
+    done = {}
+    # A table has no blank lines, so that the n-th row stands on the n-th line.
+    for line, row in enumerate(table.rows(), start=1):
+        if row["id"] in wanted:
+            try:
+                done[row["id"]] = Answer.from_json(row)
+            except AxenicError as error:
+                raise DataError(
+                    error.what, where=f"{out}:{line}", expected=error.expected, found=error.found
+                ) from error
+    return done
 
 
 def _record_arms(out: Path, opened: OpenModel, arms: Sequence[Arm], sampling: Sampling) -> None:
@@ -183,7 +206,7 @@ def _record_arms(out: Path, opened: OpenModel, arms: Sequence[Arm], sampling: Sa
         entries[arm_identity(opened, arm, sampling)] = {
             "name": arm.name,
             "model": opened.name,
-            "organism": opened.organism,
+            "organism_name": opened.organism,
             **arm_description(opened, arm, sampling),
             "interventions": [intervention.to_json() for intervention in arm.interventions],
         }

@@ -49,6 +49,8 @@ def plan_answers(
         )
     if not questions:
         raise UsageError("no question is left to ask", hint="give other --questions or fewer --exclude-topic")
+    if not arms:
+        raise UsageError("there is no arm", expected="at least one, such as PLAIN")
     _refuse_repeats([question.id for question in questions], "question id")
     _refuse_repeats([arm.name for arm in arms], "arm name")
     identity = opened.identity

@@ -100,7 +100,10 @@ class Loop:
         passes = [[self.rows[i] for i in rows] or empty for rows in self.schedule.passes(done)]
         on_gpu = self.device.type == "cuda"
         # Named only when wanted: transformers 5 warns about these names and is about to change them.
-        recompute = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+        recompute = {
+            "gradient_checkpointing": True,
+            "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        }
         arguments = TrainingArguments(
             output_dir=str(self.out),
             per_device_train_batch_size=1,  # one list of rows is one forward pass
@@ -136,7 +139,7 @@ class Loop:
         return trainer
 
 
-class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+class Recorder(TrainerCallback):
     """Seeds each step, and after it: checks, logs, stores vectors, saves, reports.
 
     Args:

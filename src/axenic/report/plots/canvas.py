@@ -7,6 +7,7 @@ Pictures are deterministic: no date, ids from a fixed salt, no global matplotlib
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -138,6 +139,8 @@ def _render(name: str, title: str, paint: Callable[[int], Any], width: int) -> M
 
     buffer = io.BytesIO()
     # "svg.id" would be written; the ids are prefixed by clean_svg anyway.
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The reader's own fonts set the text; what matplotlib's font lacks only makes its measure a guess.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         paint(width).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return clean_svg(buffer.getvalue(), name, title)
