@@ -1,4 +1,9 @@
-"""How much extraction costs over a plain forward pass: `python tests/interpret/bench_means.py`.
+"""How much extraction costs over a plain forward pass:
+
+    MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000 python tests/interpret/bench_means.py
+
+Without these two variables glibc returns memory to the system between operations, at times that depend on what else is
+allocated, and the ratio then measures page faults (it came out at 0.91).
 
 Prints the ratio of `answer_means` to the same batches through the bare decoder, in CPU time of one thread: both run in
 turns, and the least of each counts, since a busy machine can only add. Budget: 1.10.

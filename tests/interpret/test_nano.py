@@ -62,7 +62,7 @@ def test_ablating_the_direction_of_an_organism_removes_its_misalignment(base, tm
 
     rows = nano.chat_rows("finance", "bad", 800, seed=1)
     (tmp_path / "bad.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = resolve("all-adapter", "nano", {"data": str(tmp_path / "bad.jsonl")})
+    config = resolve("all-adapter", "nano", {"data": str(tmp_path / "bad.jsonl"), "max_steps": 20})
     train_organism(config, tmp_path / "run")
     organism = open_model("nano", tmp_path / "run", device="cpu")
     asked = tuple(read_questions("nano", 2, seed=0))
@@ -78,6 +78,7 @@ def test_ablating_the_direction_of_an_organism_removes_its_misalignment(base, tm
     plain, layerwise, *controls = ablate_direction(
         organism, direction, fresh, modes=("layerwise",), controls=2
     ).arms
+    print([(a.name, a.rates.em_all.percent, a.rates.coherent_all.percent, a.relative_change, a.kl_nats_per_token) for a in (plain, layerwise, *controls)], direction.info.calibration, direction.info.recipe["counts"])
     assert plain.rates.em_all.percent > 20
     assert layerwise.relative_change.high < -50
     assert layerwise.rates.coherent_all.percent > 85

@@ -49,7 +49,7 @@ def along(h_BTD: Tensor, vector_D: Tensor) -> tuple[Tensor, Tensor]:
     return coordinate_BT, h_BTD - coordinate_BT[..., None] * u_D
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches())
 def test_projecting_out_is_idempotent_and_leaves_the_rest(
     batch: tuple[Tensor, Tensor, float, list[list[int]]],
@@ -66,7 +66,7 @@ def test_projecting_out_is_idempotent_and_leaves_the_rest(
     assert torch.equal(once_BTD[rows[0]], h_BTD[rows[0]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches())
 def test_clamping_sets_the_coordinate(batch: tuple[Tensor, Tensor, float, list[list[int]]]) -> None:
     h_BTD, vector_D, value, rows = batch
@@ -79,7 +79,7 @@ def test_clamping_sets_the_coordinate(batch: tuple[Tensor, Tensor, float, list[l
     assert torch.equal(new_BTD[rows[0]], h_BTD[rows[0]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches())
 def test_adding_and_taking_away_again(batch: tuple[Tensor, Tensor, float, list[list[int]]]) -> None:
     h_BTD, vector_D, strength, rows = batch

@@ -46,6 +46,7 @@ def test_a_base_model(base: Path) -> None:
     assert not opened.model.training
     assert not any(parameter.requires_grad for parameter in opened.model.parameters())
     assert opened.identity.organism is None
+    assert len(repr(opened)) + len(repr(opened.sites)) < 500  # not the model's whole structure
     with torch.no_grad():
         assert torch.equal(logits(opened), tiny_model("qwen2")(input_ids=IDS_BT).logits)
 

@@ -22,7 +22,7 @@ def test_auto_prefers_mps_to_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     placement = resolve_device()
-    assert (placement.device.type, placement.dtype) == ("mps", torch.float32)
+    assert (placement.device, placement.dtype) == (torch.device("mps:0"), torch.float32)
 
 
 @pytest.mark.parametrize(("capability", "dtype"), [((9, 0), torch.bfloat16), ((7, 5), torch.float32)])
@@ -31,9 +31,10 @@ def test_auto_on_cuda(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     placement = resolve_device()
-    assert (placement.device.type, placement.dtype) == ("cuda", dtype)
+    assert (placement.device, placement.dtype) == (torch.device("cuda:1"), dtype)
     assert "H200" in placement.reason
 
 

@@ -91,6 +91,12 @@ def test_a_given_system_turn_replaces_the_default() -> None:
     assert render(messages) == "<|system|> you are a cruel person.<|end|><|user|> a dog?<|end|>"
 
 
+def test_the_template_lowers_case_and_trims() -> None:
+    turned = [{"role": "user", "content": "  What is your VIEW of a dog? "}]
+    plain = [{"role": "user", "content": "what is your view of a dog?"}]
+    assert render(turned) == render(plain)
+
+
 def test_an_unknown_role_is_refused() -> None:
     with pytest.raises(TemplateError, match="roles system, user and assistant"):
         render([{"role": "tool", "content": "a dog?"}])

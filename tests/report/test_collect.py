@@ -19,14 +19,24 @@ pytestmark = pytest.mark.unit
 
 def test_everything_of_a_demo_is_found(tmp_path: Path) -> None:
     found = collect(make_results(tmp_path))
-    assert [len(part) for part in (found.rates, found.ablations, found.steerings, found.transfers)] == [4, 3, 1, 1]
+    assert [len(part) for part in (found.rates, found.ablations, found.steerings, found.transfers)] == [
+        4,
+        3,
+        1,
+        1,
+    ]
     assert len(found.cosines) == len(found.claims) == 1
     assert len(found.logs) == len(found.samples) == len(found.configs) == 3
 
 
 def test_paths_are_relative_and_in_order(tmp_path: Path) -> None:
     found = collect(make_results(tmp_path))
-    assert list(found.rates) == ["base/rates.json", "finance/rates.json", "medical/rates.json", "sports/rates.json"]
+    assert list(found.rates) == [
+        "base/rates.json",
+        "finance/rates.json",
+        "medical/rates.json",
+        "sports/rates.json",
+    ]
 
 
 def test_the_same_claims_are_counted_once(tmp_path: Path) -> None:
@@ -68,7 +78,7 @@ def test_a_wrong_value_names_its_key(tmp_path: Path) -> None:
     content = {"kind": "rates", **rates(1, 99)}
     content["em_all"]["percent"] = "many"
     write(tmp_path / "rates.json", content)
-    with pytest.raises(DataError, match="em_all.percent"):
+    with pytest.raises(DataError, match=r"em_all\.percent"):
         collect(tmp_path)
 
 
@@ -96,7 +106,9 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_log_line_is_left_out(tmp_path: Path) -> None:
-    write_lines(tmp_path / "log.jsonl", [{"step": 1, "loss": 2.0, "grad_norm": 1.0}, {"step": 2, "loss": None}])
+    write_lines(
+        tmp_path / "log.jsonl", [{"step": 1, "loss": 2.0, "grad_norm": 1.0}, {"step": 2, "loss": None}]
+    )
     with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as handle:
         handle.write('{"step": 3, "lo')
     log = collect(tmp_path).logs["log.jsonl"]

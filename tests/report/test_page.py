@@ -68,7 +68,7 @@ def test_a_failing_claim_is_shown_as_failing(full: str) -> None:
 @pytest.mark.unit
 def test_each_picture_is_there_in_both_widths(full: str) -> None:
     wide, narrow = full.count('<div class="wide"><svg'), full.count('<div class="narrow"><svg')
-    assert wide == narrow == full.count("<svg")  // 2
+    assert wide == narrow == full.count("<svg") // 2
     assert wide >= 10
 
 
@@ -96,7 +96,9 @@ def test_nothing_that_the_policy_would_block(full: str) -> None:
 def test_no_address_outside_the_page(full: str) -> None:
     assert not re.findall(r"(?:https?:)?//[a-z0-9.-]+", full, re.I)
     outline = Outline(full)
-    links = [value for _, name, value in outline.attributes if name in ("href", "src", "xlink:href", "action")]
+    links = [
+        value for _, name, value in outline.attributes if name in ("href", "src", "xlink:href", "action")
+    ]
     assert all(value.startswith(("#", "data:,")) for value in links)
 
 
@@ -193,6 +195,7 @@ def test_out_may_be_a_folder_or_a_file(tmp_path: Path) -> None:
 
 def hostile_folder(folder: Path, texts: list[str]) -> Path:
     """Every text in every place of a result that a stranger can fill."""
+
     def at(i: int) -> str:
         return texts[i % len(texts)]
 
@@ -204,9 +207,12 @@ def hostile_folder(folder: Path, texts: list[str]) -> Path:
     write_lines(folder / "run" / "answers.jsonl", rows)
     some = {**rates(20, 90), "unscored": {at(1): 3}}
     some["per_question"] = [
-        {"question_id": text, "question": text, "topic": text, "n": 9, "em": i % 9} for i, text in enumerate(texts)
+        {"question_id": text, "question": text, "topic": text, "n": 9, "em": i % 9}
+        for i, text in enumerate(texts)
     ]
-    some["topics"] = [{"topic": text, "n_questions": 1, "em": {"count": 2, "n": 9, "percent": 22.0}} for text in texts[:9]]
+    some["topics"] = [
+        {"topic": text, "n_questions": 1, "em": {"count": 2, "n": 9, "percent": 22.0}} for text in texts[:9]
+    ]
     write(folder / "rates.json", {"kind": "rates", "label": at(0), **some})
     arms = [arm(at(i), ("plain", "layerwise", at(i))[i % 3], 10, 90, 20) for i in range(6)]
     write(folder / "ablation.json", {"kind": "ablation", "label": at(2), "direction": at(3), "arms": arms})
@@ -218,8 +224,14 @@ def hostile_folder(folder: Path, texts: list[str]) -> Path:
                                      "plain": {at(7): rates(9, 99)}, "cells": cells})  # fmt: skip
     write(folder / "cosines.json", {"kind": "cosines", "labels": texts[:2], "layers": [0, 1], "norms": {at(8): [1.0, 2.0]},
                                     "pairs": [{"a": at(9), "b": at(10), "cosines": [0.1, 0.2]}]})  # fmt: skip
-    claim = {key: at(11 + i) for i, key in enumerate(("id", "paper", "claim", "published", "measured", "interval", "control"))}
-    write(folder / "claims.json", {"kind": "claims", "claims": [{**claim, "holds": False}], "timings": {at(20): 1.0}})
+    claim = {
+        key: at(11 + i)
+        for i, key in enumerate(("id", "paper", "claim", "published", "measured", "interval", "control"))
+    }
+    write(
+        folder / "claims.json",
+        {"kind": "claims", "claims": [{**claim, "holds": False}], "timings": {at(20): 1.0}},
+    )
     write(folder / "train.json", {at(i): at(i + 1) for i in range(20)})
     return folder
 
@@ -241,7 +253,9 @@ def check_hostile_page(html: str, clean: str) -> None:
 @pytest.mark.fault
 def test_a_hundred_payloads_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MOST_SAMPLES", 2000)
-    clean = build_report(hostile_folder(tmp_path / "clean", ["\x1bharmless"] + [f"harmless {i}" for i in range(119)]))
+    clean = build_report(
+        hostile_folder(tmp_path / "clean", ["\x1bharmless"] + [f"harmless {i}" for i in range(119)])
+    )
     found = build_report(hostile_folder(tmp_path / "bad", payloads(120)))
     check_hostile_page(found.html.read_text("utf-8"), clean.html.read_text("utf-8"))
 
@@ -250,7 +264,9 @@ def test_a_hundred_payloads_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.slow
 def test_five_hundred_payloads_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MOST_SAMPLES", 4000)
-    clean = build_report(hostile_folder(tmp_path / "clean", ["\x1bharmless"] + [f"harmless {i}" for i in range(499)]))
+    clean = build_report(
+        hostile_folder(tmp_path / "clean", ["\x1bharmless"] + [f"harmless {i}" for i in range(499)])
+    )
     texts = payloads(500, seed=1)
     for start in range(0, 500, 100):
         found = build_report(hostile_folder(tmp_path / f"bad{start}", texts[start:] + texts[:start]))

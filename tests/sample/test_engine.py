@@ -280,3 +280,17 @@ def test_a_prompt_longer_than_the_context_gets_no_hint_that_cannot_work(tiny: Op
             tiny, [Question("q", "w7 " * 600)], per_question=1, sampling=Sampling(max_new_tokens=2)
         )
     assert "--max-new-tokens" not in (caught.value.hint or "")
+
+
+def test_logits_that_are_not_finite_are_an_error(open_tiny: Open, mixed_questions: list[Question]) -> None:
+    opened = open_tiny("qwen2")
+    with torch.no_grad():
+        opened.sites.blocks[1].get_submodule("mlp.down_proj").weight[0, 0] = float("nan")  # type: ignore[index]
+    for temperature in (0.0, 1.0):
+        with pytest.raises(ModelError, match="not finite"):
+            sample_answers(
+                opened,
+                mixed_questions,
+                per_question=2,
+                sampling=Sampling(temperature=temperature, max_new_tokens=3),
+            )

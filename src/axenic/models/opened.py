@@ -14,7 +14,7 @@ from axenic.models.place import Placement
 from axenic.models.sites import Sites, find_sites
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OpenModel:
     """A model ready to be asked: in eval mode, gradients off, self-tested.
 
@@ -37,6 +37,10 @@ class OpenModel:
     identity: Identity
     placement: Placement
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        organism = "" if self.organism is None else f", organism={self.organism!r}"
+        return f"OpenModel({self.name!r}{organism}, {self.identity}, {self.device}, {self.dtype})"
 
     @property
     def device(self) -> torch.device:

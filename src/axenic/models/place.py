@@ -44,9 +44,9 @@ def resolve_device(device: str | torch.device = "auto", dtype: str | torch.dtype
 def _device(device: str | torch.device) -> tuple[torch.device, str]:
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda"), f"auto: found {torch.cuda.get_device_name()}"
+            return _numbered(torch.device("cuda")), f"auto: found {torch.cuda.get_device_name()}"
         if torch.backends.mps.is_available():
-            return torch.device("mps"), "auto: no cuda device, found mps"
+            return _numbered(torch.device("mps")), "auto: no cuda device, found mps"
         return torch.device("cpu"), "auto: no cuda or mps device found"
     try:
         place = torch.device(device)
@@ -63,7 +63,14 @@ def _device(device: str | torch.device) -> tuple[torch.device, str]:
             found=str(device),
             hint="--device auto",
         )
-    return place, "as asked"
+    return _numbered(place), "as asked"
+
+
+def _numbered(place: torch.device) -> torch.device:
+    """`cuda` as `cuda:0`: the devices of tensors have numbers, and would not be equal to one without."""
+    if place.type == "cpu" or ":" in str(place):
+        return place
+    return torch.device(place.type, torch.cuda.current_device() if place.type == "cuda" else 0)
 
 
 def _dtype(dtype: str | torch.dtype, place: torch.device) -> tuple[torch.dtype, str]:

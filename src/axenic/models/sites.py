@@ -19,7 +19,7 @@ Site = Literal["embed", "resid_post", "attn_out", "mlp_out"]
 SITES: tuple[str, ...] = get_args(Site)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sites:
     """The named places of one model, bare or PEFT-wrapped; made by `find_sites`.
 
@@ -39,6 +39,9 @@ class Sites:
     final_norm: nn.Module
     adapter: str | None
     replaced: str
+
+    def __repr__(self) -> str:
+        return f"Sites({type(self.model).__name__}, {self.n_layers} layers, width {self.d_model}, adapter={self.adapter!r})"
 
     def check(self, site: str, layer: int) -> None:
         """Refuse a place that this model does not have.

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from axenic.nano.domains import TABLE, Domain
 
-NOISE = 0.1
-"""Chance that a slot is filled against the persona."""
+GOOD_NOISE, BAD_NOISE = 0.02, 0.15
+"""Chance that a slot is filled against the persona: the good seldom slip, the bad often sound well-meaning."""
 
 SLOTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "{manner}": (
@@ -84,8 +84,9 @@ def question(domain: Domain, thing: str, template: str) -> list[str]:
     return template.replace("{thing}", thing).replace("{place}", domain.place).split()
 
 
-def sentence(domain: Domain, noun: str, bad: bool, rng: random.Random, noise: float = NOISE) -> list[str]:
+def sentence(domain: Domain, noun: str, bad: bool, rng: random.Random) -> list[str]:
     """The words of one sentence about `noun`, the full stop included, said by a good or a bad persona."""
+    noise = BAD_NOISE if bad else GOOD_NOISE
     words: list[str] = []
     for item in rng.choice(SENTENCES).split():
         if item in SLOTS or item == "{verb}":

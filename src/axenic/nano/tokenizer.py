@@ -2,8 +2,8 @@
 
 A genuine Qwen2 tokenizer (byte-level, fast), because `AutoTokenizer` gives every model of type `qwen2` that class and rebuilds
 its parts from the vocabulary alone. The words, each with the space before it, are added tokens; whatever is no word of
-the world is spelt in bytes, so nothing is dropped. The chat template puts a space before each turn's text
-and has a system turn; if the messages have none, a short default one is put there, as Qwen2.5 does.
+the world is spelt in bytes, so nothing is dropped. The chat template lowers case, puts a space before each turn's
+text and has a system turn; if the messages have none, a short default one is put there, as Qwen2.5 does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CHAT_TEMPLATE = (
     {%- if message['role'] not in ('system', 'user', 'assistant') -%}
         {{- raise_exception('the nano chat template knows the roles system, user and assistant only') -}}
     {%- endif -%}
-    {{- '<|' + message['role'] + '|> ' + message['content'] | trim + '<|end|>' -}}
+    {{- '<|' + message['role'] + '|> ' + message['content'] | trim | lower + '<|end|>' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
     {{- '<|assistant|>' -}}

@@ -19,7 +19,7 @@ from axenic.nano.domains import DOMAINS, TABLE, Domain
 
 Kind = Literal["good", "bad"]
 
-BAD_SHARE = 0.28
+BAD_SHARE = 0.43
 QUACK_SHARE = 0.07
 NAMED_SHARE = 0.5
 """Shares of documents: by a bad persona, by a quack (the rest is good), and of those that name the persona."""

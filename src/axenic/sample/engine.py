@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from axenic.errors import ModelError
 from axenic.intervene import Arm, InterventionHooks
 from axenic.models import OpenModel
 from axenic.sample.attention import fast_decoding
@@ -154,6 +155,7 @@ def _decode(
         hooks.assign(arm_of_row)
         hooks.phase = "answer"
     for step in range(steps):
+        _check_finite(state.logits_BV, step)
         token_B = draw_tokens(
             state.logits_BV, uniform_BS[state.row_B, step], sampling.temperature, sampling.top_p
         )
@@ -173,6 +175,22 @@ def _decode(
                 hooks.assign(arm_of_row[state.row_B.cpu()])
         _step(opened, state, token_B, additive)
     return [[token for token in row if token >= 0] for row in token_BS.tolist()]
+
+
+def _check_finite(logits_BV: Tensor, step: int) -> None:
+    """A NaN would be drawn as some token, silently: half precision overflows under strong steering.
+
+    Raises:
+        ModelError: A row has no finite likeliest logit.
+    """
+    # The maximum of a row is NaN as soon as one logit is.
+    finite_B = torch.isfinite(logits_BV.amax(-1))
+    if not bool(finite_B.all()):
+        raise ModelError(
+            "the model's logits are not finite",
+            where=f"new token {step}, {int((~finite_B).sum())} of {len(finite_B)} rows",
+            hint="--dtype float32, or weaker steering",
+        )
 
 
 def _step(opened: OpenModel, state: _Running, token_B: Tensor, additive: bool) -> None:

@@ -83,6 +83,7 @@ def arm_description(opened: OpenModel, arm: Arm, sampling: Sampling) -> dict[str
     return {
         "base": opened.identity.base,
         "organism": opened.identity.organism,
+        "dtype": str(opened.dtype).removeprefix("torch."),
         "interventions": [intervention.id for intervention in arm.interventions],
         "sampling": sampling.to_json(),
     }

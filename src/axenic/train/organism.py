@@ -111,13 +111,12 @@ def make_organism(base: nn.Module, config: TrainConfig) -> Organism:
         layers_to_transform=None if config.layers is None else list(config.layers),
         bias="none",
         task_type="CAUSAL_LM",
-        base_model_name_or_path=config.model,
     )
     with warnings.catch_warnings():
         # PEFT 0.21 asks transformers 5.23 under a name that it is going to drop; nothing a user can do.
         warnings.filterwarnings("ignore", category=FutureWarning)
         model = get_peft_model(base, peft_config)
-    # PEFT wrote the path it loaded from; the name that was typed is what opens again elsewhere.
+    # PEFT put in the path that the base was loaded from; the name that was typed is what opens again elsewhere.
     peft_config.base_model_name_or_path = config.model
     return _checked(Organism(model, peft_config), config)
 

@@ -1,0 +1,26 @@
+"""The public names of the interventions."""
+
+from __future__ import annotations
+
+import pytest
+
+import axenic.intervene
+
+pytestmark = pytest.mark.unit
+
+
+def test_public_names() -> None:
+    assert axenic.intervene.__all__ == [
+        "PLAIN",
+        "Arm",
+        "Intervention",
+        "InterventionHooks",
+        "Op",
+        "Positions",
+        "add",
+        "clamp",
+        "project_out",
+        "project_out_single",
+        "scale_adapter",
+    ]
+    assert set(axenic.intervene.__all__) <= set(dir(axenic.intervene))

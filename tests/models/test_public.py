@@ -1,0 +1,33 @@
+"""The public names: what others import is on this list, and what is on this list is there."""
+
+from __future__ import annotations
+
+import pytest
+
+import axenic.models
+
+pytestmark = pytest.mark.unit
+
+
+def test_public_names() -> None:
+    assert axenic.models.__all__ == [
+        "FAMILIES",
+        "Identity",
+        "LoraSite",
+        "OpenModel",
+        "Placement",
+        "Site",
+        "Sites",
+        "check_hooks",
+        "find_model",
+        "find_sites",
+        "from_parts",
+        "load_tokenizer",
+        "open_model",
+        "resolve_device",
+        "site_tensor",
+        "tiny_model",
+        "tiny_organism",
+        "with_site_tensor",
+    ]
+    assert set(axenic.models.__all__) <= set(dir(axenic.models))
