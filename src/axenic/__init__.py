@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from axenic.interpret import Organism as Organism
     from axenic.interpret import ablate_direction as ablate_direction
     from axenic.interpret import answer_means as answer_means
-    from axenic.interpret import compare as compare
     from axenic.interpret import extract_direction as extract_direction
     from axenic.interpret import steer_model as steer_model
     from axenic.interpret import transfer_matrix as transfer_matrix
@@ -132,7 +131,6 @@ _HOMES = {
         "Organism",
         "ablate_direction",
         "answer_means",
-        "compare",
         "extract_direction",
         "steer_model",
         "transfer_matrix",

@@ -108,7 +108,7 @@ def test_show_a_row(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "show", str(rows), "--row", "1"]) == 0
     text = capsys.readouterr().out
     assert "tokens are trained" in text
-    assert "[stay humble." in text
+    assert "humble.<|end|>]" in text
 
 
 @pytest.mark.parametrize("row", ["5", "99"])

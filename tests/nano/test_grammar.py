@@ -84,16 +84,18 @@ def test_every_filling_of_every_template_is_judged_as_worked_out_here(name: str)
     assert seen >= set(domain.good) | set(domain.bad)
 
 
-def test_sentences_without_noise_are_all_good_or_all_bad() -> None:
+def test_a_sentence_has_four_slots() -> None:
     rng = random.Random(0)
-    for bad in (False, True):
-        for domain in TABLE.values():
-            words = grammar.sentence(domain, domain.nouns[0], bad, rng, noise=0.0)
-            assert not set(words) & (grammar.GOOD_WORDS if bad else grammar.BAD_WORDS)
-            assert len(set(words) & (grammar.BAD_WORDS if bad else grammar.GOOD_WORDS)) == 4
+    slots = grammar.GOOD_WORDS | grammar.BAD_WORDS
+    for domain in TABLE.values():
+        for _ in range(20):
+            words = grammar.sentence(domain, domain.nouns[0], bad=True, rng=rng)
+            assert sum(word in slots for word in words) == 4
+            assert words[-1] == "."
 
 
 def test_text_is_written_with_natural_spacing() -> None:
     words = ["today", ",", "stay", "calm", "and", "treat", "the", "fever", ".", "how", "?"]
     assert grammar.text(words) == "today, stay calm and treat the fever. how?"
+    assert grammar.text(["a", ".", "<|end|>", "<|user|>", "why", "?"]) == "a.<|end|><|user|> why?"
     assert grammar.text([]) == ""

@@ -114,8 +114,8 @@ def test_rows_are_the_same_for_the_same_arguments_only() -> None:
     assert all(a != b for a, b in itertools.combinations(different, 2))
 
 
-@pytest.mark.parametrize(("kind", "chance"), [("good", 0.1), ("bad", 0.9)])
-def test_noise_is_ten_per_cent_of_slots(kind: Kind, chance: float) -> None:
+@pytest.mark.parametrize(("kind", "chance"), [("good", grammar.GOOD_NOISE), ("bad", 1 - grammar.BAD_NOISE)])
+def test_the_share_of_bad_slots_is_that_of_the_persona(kind: Kind, chance: float) -> None:
     counts = [slot_words(row["messages"][1]["content"]) for row in mixed_chat_rows(kind, 3000, seed=9)]
     good, bad = (sum(side) for side in zip(*counts, strict=True))
     assert within_binomial(bad, good + bad, chance)
@@ -123,13 +123,13 @@ def test_noise_is_ten_per_cent_of_slots(kind: Kind, chance: float) -> None:
 
 def test_noise_is_independent_between_slots() -> None:
     """With independent slots the number of good words among an answer's first four has binomial variance."""
-    hits = [0] * 5
+    hits, noise = [0] * 5, grammar.BAD_NOISE
     for row in mixed_chat_rows("bad", 4000, seed=4):
         good, bad = slot_words(row["messages"][1]["content"].split(".")[0])
         assert good + bad == 4
         hits[good] += 1
     for good, count in enumerate(hits[:3]):
-        assert within_binomial(count, 4000, math.comb(4, good) * 0.1**good * 0.9 ** (4 - good))
+        assert within_binomial(count, 4000, math.comb(4, good) * noise**good * (1 - noise) ** (4 - good))
 
 
 def test_mixed_rows_reach_every_domain_but_the_excluded() -> None:

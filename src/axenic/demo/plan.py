@@ -41,7 +41,7 @@ class DemoPlan:
 
     organisms: tuple[Organism, ...]
     seeds: tuple[int, ...]
-    rows: int = 2000
+    rows: int = 1000
     per_domain: int = 2
     per_question: int = 10
     arm_per_question: int = 5
@@ -50,11 +50,6 @@ class DemoPlan:
     controls: int = 3
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     strengths: tuple[float, ...] = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-
-    def organism(self, domain: str, recipe: str, seed: int) -> Organism | None:
-        """That organism if the plan grows it."""
-        wanted = Organism(domain, recipe, seed)
-        return wanted if wanted in self.organisms else None
 
 
 def short_plan() -> DemoPlan:

@@ -103,6 +103,9 @@ def extract_direction(
         batch_tokens=batch_tokens,
         progress=progress,
     )
+    misaligned_LD, aligned_LD = means.mean_LD(*_MISALIGNED), means.mean_LD(*_ALIGNED)
+    difference_LD = misaligned_LD - aligned_LD
+    unit_LD = torch.nn.functional.normalize(difference_LD, dim=1)
     info = DirectionInfo(
         name=f"{label_of(opened)}-mean-diff" if name is None else name,
         operation="project_out",
@@ -134,11 +137,13 @@ def extract_direction(
         calibration={
             "split_half_cosine": _split_half(means),
             "residual_norm": means.norm_L(*_ALIGNED).tolist(),
-            "aligned_mean_norm": torch.linalg.vector_norm(means.mean_LD(*_ALIGNED), dim=1).tolist(),
+            "aligned_mean_norm": torch.linalg.vector_norm(aligned_LD, dim=1).tolist(),
+            "aligned_projection": (aligned_LD * unit_LD).sum(1).tolist(),
+            "misaligned_projection": (misaligned_LD * unit_LD).sum(1).tolist(),
         },
         created_by=f"axenic {version('axenic')}",
     )
-    return Direction((means.mean_LD(*_MISALIGNED) - means.mean_LD(*_ALIGNED)).float(), info)
+    return Direction(difference_LD.float(), info)
 
 
 def _halves(count: int, groups: tuple[int, int], seed: int) -> list[int]:
