@@ -105,6 +105,10 @@ def test_calibration_has_norms_and_reliability_of_every_layer(tiny, answers):
     aligned = answer_means(opened, conversations_of(opened, texts[12:]))
     assert calibration["residual_norm"] == pytest.approx(aligned.norm_L().tolist())
     assert calibration["aligned_mean_norm"] == pytest.approx(aligned.mean_LD().norm(dim=1).tolist())
+    gap = torch.tensor(calibration["misaligned_projection"]) - torch.tensor(calibration["aligned_projection"])
+    assert gap.tolist() == pytest.approx(
+        extract_direction(opened, judged(texts, 12)).norms_L().tolist(), rel=1e-5
+    )
     assert len(calibration["split_half_cosine"]) == 3
     assert all(-1 <= value <= 1 for value in calibration["split_half_cosine"])
 

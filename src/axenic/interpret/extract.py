@@ -54,7 +54,8 @@ def extract_direction(
     `split_half_cosine`: cosine between the directions of two random halves of the answers (0.92 in a
     replication, papers.md 8); `residual_norm`: mean norm of the aligned answers' activations, the unit in
     which strengths are judged; `aligned_mean_norm`: norm of their mean, as in the published files (papers.md
-    5.2).
+    5.2); `aligned_projection`, `misaligned_projection`: the two means along the unit direction. Ablation puts
+    0 there, so that where 0 lies between the two it takes the model only part of the way back.
 
     Args:
         opened: The misaligned organism.
