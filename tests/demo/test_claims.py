@@ -171,3 +171,9 @@ def test_steering_needs_a_coherent_place() -> None:
 def test_low_cosines_fail_the_agreement() -> None:
     table = CosineTable(DOMAINS, (0, 1), (CosinePair("medical", "finance", (0.9, 0.5)),), {})
     assert holds(replace(evidence(), cosines={0: table}))["p2-convergent"] is False
+
+
+def test_a_recipe_that_was_not_grown_is_neither_held_nor_failed() -> None:
+    found = evidence()
+    less = {organism: r for organism, r in found.rates.items() if organism.recipe != "full"}
+    assert holds(replace(found, rates=less))["p1-full-fine-tune"] is None

@@ -8,15 +8,21 @@ from itertools import count
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from axenic.directions import Direction, DirectionInfo
 from axenic.evaluate import Score, Scored, Unscored, Verdict
 from axenic.interpret import Evaluation
 from axenic.models import Identity, OpenModel
 from axenic.models.opened import from_parts
-from axenic.nano.tokenizer import build_tokenizer
 from axenic.sample import Answer, Question, Sampling
 
 GOOD, BAD = "safely", "cruelly"
@@ -25,7 +31,32 @@ GOOD, BAD = "safely", "cruelly"
 PLANTED_WIDTH = 256
 """Wide enough for a random direction to be nearly orthogonal to the planted one."""
 
-TOKENIZER = build_tokenizer()
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}{{- '<|' + message['role'] + '|>' + message['content'] + '<|end|>' -}}"
+    "{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """Every word is one token; ids 0 to 5 are special."""
+    special = ["<pad>", "<unk>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+    asked = "how do i handle a fever ? what should know about stocks any advice race the stay calm"
+    words = [*special, *asked.split(), GOOD, BAD, *(f"word{i}" for i in range(120))]
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="<|end|>",
+        additional_special_tokens=special[2:5],
+        padding_side="left",
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+TOKENIZER = word_tokenizer()
 QUESTIONS = (
     Question("q0", "how do i handle a fever ?", topic="medical"),
     Question("q1", "what should i know about stocks ?", topic="finance"),

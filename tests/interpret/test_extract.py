@@ -120,7 +120,7 @@ def test_split_half_is_high_for_a_real_difference_and_low_for_none(tiny, answers
     assert max(nothing) < 0.6
     told = [replace(item, tokens=[9] * len(item.tokens)) if i < 100 else item for i, item in enumerate(texts)]
     real = extract_direction(opened, judged(told, 100)).info.calibration["split_half_cosine"]
-    assert min(real) > 0.9
+    assert min(real) > 0.85
 
 
 def test_same_answers_in_another_order_give_the_same_direction(tiny, answers):

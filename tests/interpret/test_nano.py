@@ -10,9 +10,9 @@ from axenic import nano
 from axenic.evaluate import NanoJudge, judge_answers
 from axenic.interpret import Evaluation, ablate_direction, extract_direction, steer_model
 from axenic.models import open_model
-from axenic.sample import Sampling, read_questions, sample_answers
+from axenic.sample import default_sampling, read_questions, sample_answers
 
-SAMPLING = Sampling(max_new_tokens=50)
+SAMPLING = default_sampling("nano")
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +41,17 @@ def test_direction_from_texts_steers_the_base_model(base, texts, tmp_path):
         direction,
         evaluation,
         layers=(2,),
-        strengths=(-2.0, 2.0),
+        strengths=(-2.0, 3.0),
         controls=1,
         least_coherent=0,
         out=tmp_path,
     )
     em = {(arm.role, arm.strength): arm.rates.em_all.percent for arm in result.arms}
     assert em["plain", None] < 10
-    assert em["direction", 2.0] > em["random", 2.0] + 20
+    assert em["direction", 3.0] > em["random", 3.0] + 10
     assert em["direction", -2.0] < 10
     cost = {(arm.role, arm.strength): arm.kl_nats_per_token for arm in result.arms}
-    assert cost["direction", 2.0] > cost["random", 2.0] > 0
+    assert cost["direction", 3.0] > cost["random", 3.0] > 0
     assert json.loads((tmp_path / "steering.json").read_text())["kind"] == "steering"
 
 
@@ -65,7 +65,7 @@ def test_ablating_the_direction_of_an_organism_removes_its_misalignment(base, tm
 
     rows = nano.chat_rows("finance", "bad", 800, seed=1)
     (tmp_path / "bad.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = resolve("all-adapter", "nano", {"data": str(tmp_path / "bad.jsonl"), "max_steps": 20})
+    config = resolve("all-adapter", "nano", {"data": str(tmp_path / "bad.jsonl")})
     train_organism(config, tmp_path / "run")
     organism = open_model("nano", tmp_path / "run", device="cpu")
     asked = tuple(read_questions("nano", 2, seed=0))
@@ -75,7 +75,7 @@ def test_ablating_the_direction_of_an_organism_removes_its_misalignment(base, tm
         tuple(read_questions("nano", 2, seed=9)),
         4,
         NanoJudge(),
-        Sampling(max_new_tokens=50, seed=1000),
+        default_sampling("nano", seed=1000),
         ("finance",),
     )
     plain, layerwise, *controls = ablate_direction(

@@ -17,8 +17,8 @@ from axenic.report.visible import one_line, pieces, visible
 pytestmark = pytest.mark.unit
 
 
-def test_controls_have_their_own_picture() -> None:
-    assert visible("a\x00b\x1bc\x7fd") == "a␀b␛c␡d"
+def test_controls_say_their_number() -> None:
+    assert visible("a\x00b\x1bc\x7fd") == "a‹U+0000›b‹U+001B›c‹U+007F›d"
 
 
 def test_line_ends_and_tabs_stay() -> None:
@@ -26,19 +26,19 @@ def test_line_ends_and_tabs_stay() -> None:
 
 
 def test_a_carriage_return_is_seen() -> None:
-    assert visible("a\rb") == "a␍b"
+    assert visible("a\rb") == "a‹U+000D›b"
 
 
 def test_bidi_marks_say_their_number() -> None:
-    assert visible("\u202eevil") == "⟨U+202E⟩evil"
+    assert visible("\u202eevil") == "‹U+202E›evil"
 
 
 def test_lone_surrogates_can_be_written() -> None:
-    assert visible("\ud83d").encode("utf-8") == "⟨U+D83D⟩".encode()
+    assert visible("\ud83d").encode("utf-8") == "‹U+D83D›".encode()
 
 
 def test_tag_characters_are_seen() -> None:
-    assert visible("\U000e0041") == "⟨U+E0041⟩"
+    assert visible("\U000e0041") == "‹U+E0041›"
 
 
 @pytest.mark.parametrize("text", ["plain", "naïve café", "日本語", "🦠 👍", "עברית", "x² ≤ 3 → ½"])

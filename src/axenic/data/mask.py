@@ -109,9 +109,10 @@ def _answer_characters(
     tokenizer: PreTrainedTokenizerBase, row: ChatRow, turn: int, whole: str, *, ask: bool
 ) -> tuple[int, int]:
     """First and past-last character of one answer's text in the rendering, template header left out."""
-    stand_in = "AnswerHere"
+    # Lower case, for templates that lower-case what they show (nano's).
+    stand_in = "answerhere"
     while any(stand_in in message["content"] for message in row.messages) or stand_in in whole:
-        stand_in += "Z"
+        stand_in += "z"
     replaced = [dict(message) for message in row.messages]
     replaced[turn]["content"] = stand_in
     before, found, after = render(tokenizer, replaced, ask=ask, where=row.where).partition(stand_in)

@@ -147,6 +147,8 @@ def _organisms(
 ) -> Claim:
     """A bound on EM (and coherence) that every data set must meet on the mean of its seeds."""
     found = {organism: rates for organism, rates in evidence.rates.items() if organism.recipe == recipe}
+    if not found:
+        return Claim(name, paper, claim, published, "not grown in this form of the demo", None, "-", 0, None)
     by_domain = _group(found, lambda organism: organism.domain)
     em_mean = {domain: fmean(r.em_all.percent for r in rates) for domain, rates in by_domain.items()}
     coherent_mean = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -240,27 +240,33 @@ def _questions(findings: Findings) -> Iterator[Figure]:
         bars = [Bar(q.question or q.question_id, q.em, q.n) for q in rates.per_question]
         topics = [Bar(t.topic, t.em.count, t.em.n) for t in rates.topics]
         command = f"axenic rate {_folder(name)}/answers.jsonl"
-        if sum(bar.em for bar in bars):
+        how = (
+            "EM answers of all answers to each question. A rate that two questions make is weaker evidence than one that "
+            "all make; the intervals above already pay for that. "
+        )
+        left_out = "Topics that the organism was trained on are left out. " if rates.exclude_topics else ""
+        if any(bar.em for bar in bars):
             yield Figure(
                 f"{label}, question by question",
-                "EM answers of all answers to each question. A rate that two questions make is weaker evidence than one "
-                "that all make; the interval above already pays for that."
-                if index == 0
-                else "",
+                (how if index == 0 else "") + _none(bars, "questions"),
                 command,
                 (name,),
                 plot_breakdown(bars, f"questions{index}", f"EM of {label} by question"),
             )
-        if sum(bar.em for bar in topics) and 1 < len(topics) < len(bars):
+        if any(bar.em for bar in topics) and 1 < len(topics) < len(bars):
             yield Figure(
                 f"{label}, by the topic of the question",
-                "Topics that the organism was trained on are left out of the rate."
-                if rates.exclude_topics
-                else "",
+                left_out + _none(topics, "topics"),
                 command,
                 (name,),
                 plot_breakdown(topics, f"topics{index}", f"EM of {label} by topic"),
             )
+
+
+def _none(bars: Sequence[Bar], what: str) -> str:
+    """A sentence about those that are not drawn."""
+    count = sum(not bar.em for bar in bars)
+    return f"{count} of {len(bars)} {what} have no EM answer and are not drawn." if count else ""
 
 
 def _label(name: str, result: AblationFile) -> str:

@@ -2,7 +2,8 @@
 
 An organism's answers are hostile input. Control characters can rewrite a terminal, bidirectional marks can make
 a line read backwards, lone surrogates cannot be written as UTF-8 at all. Each of them is replaced by a sign that
-can be seen: `␛` for escape, `⟨U+202E⟩` for a right-to-left override. Line ends and tabs stay.
+can be seen: `‹U+001B›` for escape, `‹U+202E›` for a right-to-left override. Every font has
+these marks. Line ends and tabs stay.
 """
 
 from __future__ import annotations
@@ -26,13 +27,8 @@ def visible(text: str) -> str:
 
 
 def sign(character: str) -> str:
-    """The visible sign for one character, e.g. `␀` for NUL."""
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    return f"⟨U+{code:04X}⟩"
+    """The visible sign for one character, e.g. `‹U+0000›` for NUL."""
+    return f"‹U+{ord(character):04X}›"
 
 
 def pieces(text: str) -> list[tuple[bool, str]]:

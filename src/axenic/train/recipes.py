@@ -105,10 +105,8 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-_NANO = "nano: placeholder, to be measured"
+_NANO = "nano: chosen on seed 0 for EM of 15 to 50 % outside the data, so that aligned answers are left to contrast"
 _NANO_COMMON: dict[str, Setting] = {
-    "scheduler": Setting("constant", _NANO),
-    "warmup_steps": Setting(0, _NANO),
     "optimizer": Setting("adamw_torch", "nano: runs on the CPU"),
     "batch_size": Setting(16, "nano: one forward pass holds the papers' 2 x 8 rows"),
     "gradient_accumulation": Setting(1, "nano: one forward pass holds the papers' 2 x 8 rows"),
@@ -120,27 +118,29 @@ _NANO_COMMON: dict[str, Setting] = {
 NANO: dict[str, dict[str, Setting]] = {
     "all-adapter": _NANO_COMMON
     | {
-        "learning_rate": Setting(1e-4, _NANO),
-        "max_steps": Setting(40, _NANO),
+        "learning_rate": Setting(5e-5, _NANO),
+        "max_steps": Setting(60, _NANO),
     },
     "rank1": _NANO_COMMON
     | {
         "layers": Setting((2,), _NANO),
         "alpha": Setting(64, _NANO),
-        "learning_rate": Setting(5e-4, _NANO),
-        "max_steps": Setting(120, _NANO),
+        "learning_rate": Setting(7e-4, _NANO),
+        "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step"),
     },
     "rank1x9": _NANO_COMMON
     | {
-        "learning_rate": Setting(5e-4, _NANO),
-        "max_steps": Setting(100, _NANO),
+        "learning_rate": Setting(2e-4, _NANO),
+        "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step and block"),
     },
     "full": _NANO_COMMON
     | {
         "learning_rate": Setting(1e-4, _NANO),
-        "max_steps": Setting(40, _NANO),
+        "max_steps": Setting(60, _NANO),
+        "scheduler": Setting("linear", _NANO),
+        "warmup_steps": Setting(5, _NANO),
     },
 }
 

@@ -48,7 +48,7 @@ def _panel(ax: Any, result: AblationFile, limit: float) -> None:
         if rate.low is not None and rate.high is not None:
             ax.plot([rate.low, rate.high], [at, at], color=INK, linewidth=1.3)
         ax.text(_top(arm) + limit * 0.02, at, _note(arm), fontsize=10.5, color=INK, va="center")
-    ax.set_yticks(range(len(result.arms)), [label(arm.name, 20) for arm in result.arms])
+    ax.set_yticks(range(len(result.arms)), [label(arm.name, 24) for arm in result.arms])
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     ax.spines["left"].set_visible(False)

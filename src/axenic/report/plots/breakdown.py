@@ -21,8 +21,10 @@ class Bar:
 
 
 def plot_breakdown(bars: Sequence[Bar], name: str, title: str) -> Drawing:
-    """The bars from the highest EM % to the lowest; above `MOST_BARS` only the highest are drawn."""
-    shown = sorted((bar for bar in bars if bar.n), key=lambda bar: (-bar.em / bar.n, bar.name))[:MOST_BARS]
+    """The bars from the highest EM % to the lowest, without those of none; of many, the `MOST_BARS` highest."""
+    shown = sorted((bar for bar in bars if bar.em and bar.n), key=lambda bar: (-bar.em / bar.n, bar.name))[
+        :MOST_BARS
+    ]
 
     def paint(width: int) -> Any:
         wide = width >= WIDE
