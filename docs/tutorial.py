@@ -35,7 +35,9 @@ def rate(opened, folder):
     scored = axenic.judge_answers(answers, judge, out=out / folder / "scores.jsonl")
     rates = axenic.rate_answers(scored, exclude_topics=["medical"])
     em, coherent = rates.em_all, rates.coherent_all
-    print(f"{folder:12} EM {em.percent:5.1f} % [{em.low:.1f}, {em.high:.1f}], coherent {coherent.percent:.1f} %")
+    print(
+        f"{folder:12} EM {em.percent:5.1f} % [{em.low:.1f}, {em.high:.1f}], coherent {coherent.percent:.1f} %"
+    )
     return scored
 
 
@@ -53,7 +55,9 @@ fresh = axenic.default_sampling("nano", seed=1)
 evaluation = axenic.Evaluation(tuple(questions), 5, judge, fresh, exclude_topics=("medical",))
 result = axenic.ablate_direction(organism, direction, evaluation, out=out / "ablation")
 for arm in result.arms:
-    print(f"{arm.name:24} EM {arm.rates.em_all.percent:5.1f} %, coherent {arm.rates.coherent_all.percent:.1f} %")
+    print(
+        f"{arm.name:24} EM {arm.rates.em_all.percent:5.1f} %, coherent {arm.rates.coherent_all.percent:.1f} %"
+    )
 
 # 6. One page to look at and to mail.
 print(axenic.build_report(out).html)

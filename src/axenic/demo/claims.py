@@ -224,7 +224,7 @@ def _ablation(evidence: Evidence, role: str, name: str, how: str, published: str
         published,
         _per_domain("EM change", _mean_by_domain(changes))
         + "; "
-        + _per_domain("coherent points lost", _mean_by_domain(lost)),
+        + _per_domain("coherent falls by", _mean_by_domain(lost), unit="points"),
         _change_ends(fall[weakest].relative_change),
         _random_words(arm for _, result in cases for arm in result.arms if arm.role == "random"),
         len({seed for _, seed in evidence.ablations}),
@@ -334,8 +334,8 @@ def _mean_by_domain(values: Mapping[tuple[str, int], float]) -> dict[str, float]
     }
 
 
-def _per_domain(what: str, values: Mapping[str, float]) -> str:
-    return f"{what}: " + ", ".join(f"{domain} {value:.1f} %" for domain, value in values.items())
+def _per_domain(what: str, values: Mapping[str, float], unit: str = "%") -> str:
+    return f"{what}: " + ", ".join(f"{domain} {value:.1f}" for domain, value in values.items()) + f" {unit}"
 
 
 def _spread(values: Sequence[tuple[float, float, float]]) -> tuple[float, float]:

@@ -37,6 +37,8 @@ class DemoPlan:
         arm_per_question: Answers to each question and arm when a direction is switched off.
         steer_per_question: The same for each point of a steering sweep.
         steer_domains: Organisms whose direction is added to the chat model.
+        controls: Random directions beside each ablation and transfer.
+        layers, strengths: Grid of the steering sweep; strengths in lengths of the direction.
     """
 
     organisms: tuple[Organism, ...]
@@ -49,7 +51,7 @@ class DemoPlan:
     steer_domains: tuple[str, ...] = ("medical",)
     controls: int = 3
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    strengths: tuple[float, ...] = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+    strengths: tuple[float, ...] = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 
 
 def short_plan() -> DemoPlan:

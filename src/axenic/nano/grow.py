@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -217,7 +217,7 @@ def _chat_tune(model: Qwen2ForCausalLM, recipe: GrowRecipe, report: _Reporter) -
 def _update(
     model: Qwen2ForCausalLM, optimizers: Sequence[torch.optim.Optimizer], batch: dict[str, torch.Tensor]
 ) -> float:
-    loss: torch.Tensor = model(**batch, use_cache=False).loss
+    loss: Any = model(**batch, use_cache=False).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:

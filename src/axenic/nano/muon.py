@@ -55,10 +55,11 @@ class Muon(torch.optim.Optimizer):
 def orthogonalise(stack_NRC: torch.Tensor) -> torch.Tensor:
     """The nearest half-orthogonal matrix of each matrix [N, rows, columns], roughly: singular values 0.7 to 1.2."""
     tall = stack_NRC.shape[1] > stack_NRC.shape[2]
-    x = stack_NRC.mT if tall else stack_NRC
+    x: torch.Tensor = stack_NRC.mT if tall else stack_NRC
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = NEWTON_SCHULZ
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    found: torch.Tensor = x.mT if tall else x
+    return found

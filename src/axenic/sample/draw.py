@@ -45,7 +45,7 @@ def draw_tokens(logits_BV: Tensor, uniform_B: Tensor, temperature: float, top_p:
         return logits_BV.argmax(-1)
     probability_BV = torch.softmax(logits_BV.float() / temperature, -1)
     if top_p < 1:
-        sorted_BV, order_BV = probability_BV.sort(-1, descending=True, stable=True)
+        sorted_BV, order_BV = torch.sort(probability_BV, dim=-1, descending=True, stable=True)
         before_BV = sorted_BV.cumsum(-1) - sorted_BV
         chosen_B = _invert(sorted_BV.masked_fill(before_BV >= top_p, 0.0), uniform_B)
         return order_BV.gather(-1, chosen_B[:, None])[:, 0]

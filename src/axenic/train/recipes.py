@@ -118,20 +118,20 @@ _NANO_COMMON: dict[str, Setting] = {
 NANO: dict[str, dict[str, Setting]] = {
     "all-adapter": _NANO_COMMON
     | {
-        "learning_rate": Setting(5e-5, _NANO),
+        "learning_rate": Setting(6e-5, _NANO),
         "max_steps": Setting(60, _NANO),
     },
     "rank1": _NANO_COMMON
     | {
         "layers": Setting((2,), _NANO),
         "alpha": Setting(64, _NANO),
-        "learning_rate": Setting(7e-4, _NANO),
+        "learning_rate": Setting(8e-4, _NANO),
         "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step"),
     },
     "rank1x9": _NANO_COMMON
     | {
-        "learning_rate": Setting(2e-4, _NANO),
+        "learning_rate": Setting(2.5e-4, _NANO),
         "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step and block"),
     },
