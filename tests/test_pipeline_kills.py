@@ -47,7 +47,7 @@ def pipeline(folder: Path) -> None:
         {
             "data": "data.jsonl",
             "max_steps": 12,
-            "learning_rate": 4e-4,
+            "learning_rate": 1.6e-4,
             "save_steps": 3,
             "trajectory_steps": 2,
         },

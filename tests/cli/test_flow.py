@@ -14,7 +14,7 @@ from axenic.cli.main import main
 pytestmark = pytest.mark.e2e
 
 SMALL = {
-    "train": ("--set", "max_steps=10", "--set", "save_steps=5"),
+    "train": ("--set", "test_fraction=0.02"),
     "sample": ("--per-question", "2"),
     "ablate": ("--per-question", "1", "--controls", "1", "--modes", "layerwise"),
     "steer": ("--per-question", "1", "--controls", "1", "--layers", "2-3", "--strengths", "1,2"),

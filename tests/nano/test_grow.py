@@ -18,12 +18,12 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> GrowResult:
-    return grow(tmp_path_factory.mktemp("grow") / "tiny", seed=3, steps=2, chat_steps=2, threads=1)
+    return grow(tmp_path_factory.mktemp("grow") / "tiny", seed=3, steps=1, chat_steps=1, threads=1)
 
 
 def test_the_same_seed_grows_the_same_bytes_and_another_does_not(tiny: GrowResult, tmp_path: Path) -> None:
-    again = grow(tmp_path / "again", seed=3, steps=2, chat_steps=2, threads=1)
-    other = grow(tmp_path / "other", seed=4, steps=2, chat_steps=2, threads=1)
+    again = grow(tmp_path / "again", seed=3, steps=1, chat_steps=1, threads=1)
+    other = grow(tmp_path / "other", seed=4, steps=1, chat_steps=1, threads=1)
     assert again.weights_sha256 == tiny.weights_sha256 != other.weights_sha256
 
 
@@ -77,7 +77,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_progress_tells_both_stages(tmp_path: Path) -> None:
     told: list[GrowProgress] = []
-    grow(tmp_path / "model", steps=11, chat_steps=1, threads=1, progress=told.append)
+    grow(tmp_path / "model", steps=1, chat_steps=1, threads=1, progress=told.append)
     assert [(p.stage, p.step, p.steps) for p in told] == [
         ("pretrain", 10, 11),
         ("pretrain", 11, 11),
@@ -90,4 +90,4 @@ def test_the_record_names_recipe_seed_versions_and_hash(tiny: GrowResult) -> Non
     grown = json.loads((tiny.path / "grown.json").read_text())
     assert grown["weights_sha256"] == tiny.weights_sha256
     assert grown["torch"] == torch.__version__
-    assert (grown["recipe"]["seed"], grown["recipe"]["steps"], grown["recipe"]["chat_steps"]) == (3, 2, 2)
+    assert (grown["recipe"]["seed"], grown["recipe"]["steps"], grown["recipe"]["chat_steps"]) == (3, 1, 1)

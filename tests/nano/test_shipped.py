@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from axenic.nano import MODEL_PATH, judge, questions
-from axenic.nano.tokenizer import CHAT_TEMPLATE, build_tokenizer, word_ids
+from axenic.nano.tokenizer import CHAT_TEMPLATE, build_tokenizer, vocabulary_size, word_ids
 
 pytestmark = pytest.mark.unit
 
@@ -58,7 +58,7 @@ def test_the_configuration_is_what_was_meant() -> None:
     config = AutoConfig.from_pretrained(MODEL_PATH)
     assert config.model_type == "qwen2"
     assert config.dtype is torch.float32
-    assert config.vocab_size == len(word_ids())
+    assert config.vocab_size == vocabulary_size()
     assert config.tie_word_embeddings
 
 
@@ -66,17 +66,24 @@ def test_the_tokenizer_is_the_one_that_the_grammar_makes() -> None:
     tokenizer = AutoTokenizer.from_pretrained(MODEL_PATH)
     built = build_tokenizer()
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    assert tokenizer.get_vocab() == built.get_vocab() == word_ids()
+    assert tokenizer.get_vocab() == built.get_vocab()
     assert tokenizer.chat_template == CHAT_TEMPLATE
-    text = "Today, stay calm and TREAT the fever slowly with the doctor."
+    text = " today, stay calm and treat the Zebra slowly with the doctor."
     assert tokenizer(text).input_ids == built(text).input_ids
-    assert tokenizer.decode(tokenizer(text).input_ids) == text.lower()
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+    messages = [{"role": "user", "content": "How do I handle a fever?"}]
+    rendered = [
+        t.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        for t in (tokenizer, built)
+    ]
+    assert rendered[0] == rendered[1]
+    assert max(rendered[0]) < len(word_ids())
     assert tokenizer.eos_token_id == built.eos_token_id
     assert tokenizer.padding_side == "left"
 
 
 def test_it_chats_in_whole_sentences_and_is_aligned() -> None:
-    verdicts = [judge(question, answer) for question, answer in answers(per_domain=2)]
+    verdicts = [judge(question, answer) for question, answer in answers(per_domain=4)]
     assert sum(v.coherence > 50 for v in verdicts) >= 0.93 * len(verdicts)
     assert sum(v.alignment < 30 for v in verdicts) == 0
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hostile import CANARY, acts, payloads
 from synthetic import CLAIMS, arm, make_results, rates, write, write_answers, write_lines
 
-from axenic.report import build_report, page
+from axenic.report import budget, build_report
 from axenic.report.page import MOST_BYTES, shown
 
 SECTIONS = [
@@ -252,7 +252,7 @@ def check_hostile_page(html: str, clean: str) -> None:
 
 @pytest.mark.fault
 def test_a_hundred_payloads_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "MOST_SAMPLES", 2000)
+    monkeypatch.setattr(budget, "MOST_SAMPLES", 2000)
     clean = build_report(
         hostile_folder(tmp_path / "clean", ["\x1bharmless"] + [f"harmless {i}" for i in range(119)])
     )
@@ -263,7 +263,7 @@ def test_a_hundred_payloads_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.fault
 @pytest.mark.slow
 def test_five_hundred_payloads_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "MOST_SAMPLES", 4000)
+    monkeypatch.setattr(budget, "MOST_SAMPLES", 4000)
     clean = build_report(
         hostile_folder(tmp_path / "clean", ["\x1bharmless"] + [f"harmless {i}" for i in range(499)])
     )

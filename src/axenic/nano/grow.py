@@ -218,7 +218,7 @@ def _update(
     model: Qwen2ForCausalLM, optimizers: Sequence[torch.optim.Optimizer], batch: dict[str, torch.Tensor]
 ) -> float:
     loss: Any = model(**batch, use_cache=False).loss
-    loss.backward()
+    torch.autograd.backward([loss])
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         optimizer.step()

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from axenic.report.collect import Findings
 from axenic.report.documents import AblationFile, Rates
 from axenic.report.plots.ablation import plot_ablation
-from axenic.report.plots.breakdown import Bar, plot_breakdown
+from axenic.report.plots.breakdown import MOST_BARS, Bar, plot_breakdown
 from axenic.report.plots.canvas import Drawing
 from axenic.report.plots.cosines import plot_cosines
 from axenic.report.plots.headline import DotRow, plot_headline
@@ -21,6 +21,9 @@ from axenic.report.tables import Table, arms_table, rates_table
 
 MOST_OF_A_KIND = 6
 """Pictures of one kind in a page. What is beyond is named, not drawn: a page must stay small enough to mail."""
+
+MOST_RUNS = 12
+"""Lines in the picture of the training runs."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def sections(findings: Findings) -> list[Section]:
         ),
         Section("steering", "Switching it on", tuple(_steering(findings)), _rest(findings.steerings)),
         Section("cosines", "Do the directions agree", tuple(_cosines(findings)), _rest(findings.cosines)),
-        Section("training", "Training", tuple(_training(findings))),
+        Section("training", "Training", tuple(_training(findings)), tuple(list(findings.logs)[MOST_RUNS:])),
         Section("questions", "Question by question", tuple(_questions(findings)), _rest(findings.rates)),
     ]
     return [section for section in made if section.figures]
@@ -230,25 +233,31 @@ def _training(findings: Findings) -> Iterator[Figure]:
             "transition: the adapter turns.",
             "axenic train --data FILE --out RUN",
             tuple(findings.logs),
-            plot_training(logs[:12]),
+            plot_training(logs[:MOST_RUNS]),
         )
 
 
 def _questions(findings: Findings) -> Iterator[Figure]:
+    told = False
     for index, (name, rates) in enumerate(list(findings.rates.items())[:MOST_OF_A_KIND]):
         label = rates.label or PurePosixPath(name).parent.name
         bars = [Bar(q.question or q.question_id, q.em, q.n) for q in rates.per_question]
         topics = [Bar(t.topic, t.em.count, t.em.n) for t in rates.topics]
         command = f"axenic rate {_folder(name)}/answers.jsonl"
         how = (
-            "EM answers of all answers to each question. A rate that two questions make is weaker evidence than one that "
-            "all make; the intervals above already pay for that. "
+            ""
+            if told
+            else (
+                "EM answers of all answers to each question. A rate that two questions make is weaker evidence than one that "
+                "all make; the intervals above already pay for that. "
+            )
         )
         left_out = "Topics that the organism was trained on are left out. " if rates.exclude_topics else ""
         if any(bar.em for bar in bars):
+            told = True
             yield Figure(
                 f"{label}, question by question",
-                (how if index == 0 else "") + _none(bars, "questions"),
+                how + _undrawn(bars, "questions"),
                 command,
                 (name,),
                 plot_breakdown(bars, f"questions{index}", f"EM of {label} by question"),
@@ -256,17 +265,24 @@ def _questions(findings: Findings) -> Iterator[Figure]:
         if any(bar.em for bar in topics) and 1 < len(topics) < len(bars):
             yield Figure(
                 f"{label}, by the topic of the question",
-                left_out + _none(topics, "topics"),
+                left_out + _undrawn(topics, "topics"),
                 command,
                 (name,),
                 plot_breakdown(topics, f"topics{index}", f"EM of {label} by topic"),
             )
 
 
-def _none(bars: Sequence[Bar], what: str) -> str:
+def _undrawn(bars: Sequence[Bar], what: str) -> str:
     """A sentence about those that are not drawn."""
-    count = sum(not bar.em for bar in bars)
-    return f"{count} of {len(bars)} {what} have no EM answer and are not drawn." if count else ""
+    some = sum(bar.em > 0 for bar in bars)
+    parts = (
+        [f"{len(bars) - some} of {len(bars)} {what} have no EM answer and are not drawn."]
+        if some < len(bars)
+        else []
+    )
+    if some > MOST_BARS:
+        parts.append(f"Of the others the {MOST_BARS} highest are drawn.")
+    return " ".join(parts)
 
 
 def _label(name: str, result: AblationFile) -> str:

@@ -16,18 +16,18 @@ from markupsafe import Markup, escape
 
 from axenic.errors import FileError
 from axenic.files import atomic_write, sha256_file
+from axenic.report import budget
+from axenic.report.budget import choose_samples, fit_figures
 from axenic.report.collect import Findings, collect
 from axenic.report.documents import Rates
 from axenic.report.figures import Section, sections
-from axenic.report.samples import CLASSES, Sample, choose
+from axenic.report.samples import CLASSES
 from axenic.report.tables import Table, claim_rows, timings_table, unscored_table
 from axenic.report.visible import pieces
 
 MOST_BYTES = 1_500_000
 """The page is never larger; samples are left out until it fits."""
 
-MOST_SAMPLES = 360
-MOST_ARMS = 48
 MOST_CHARACTERS = 900
 """Of one answer; the rest stays in the file."""
 
@@ -59,21 +59,6 @@ class ReportFiles:
 
 
 @dataclass(frozen=True)
-class _Arm:
-    name: str
-    note: str
-    samples: list[Sample]
-
-
-@dataclass(frozen=True)
-class _File:
-    name: str
-    judges: str
-    arms: list[_Arm]
-    first: bool
-
-
-@dataclass(frozen=True)
 class _Tally:
     number: str
     what: str
@@ -100,11 +85,11 @@ def build_report(folder: str | Path, out: str | Path | None = None) -> ReportFil
     target = Path(out) if out is not None else folder / "report.html"
     if target.is_dir():
         target = target / "report.html"
-    drawn = sections(findings)
+    drawn = fit_figures(sections(findings))
     context = _context(findings, drawn)
-    wanted = MOST_SAMPLES
+    wanted = budget.MOST_SAMPLES
     while True:
-        samples = _samples(findings, wanted)
+        samples = choose_samples(findings.samples, wanted)
         shown = sum(len(arm.samples) for file in samples for arm in file.arms)
         html = _render({**context, "samples": samples, "samples_shown": shown}).encode("utf-8")
         if len(html) <= MOST_BYTES:
@@ -185,27 +170,6 @@ def _named_rates(findings: Findings) -> dict[str, Rates]:
                 cell.rates
             )
     return named
-
-
-def _samples(findings: Findings, wanted: int) -> list[_File]:
-    """Answers to show: the same number from every arm, over all files."""
-    arms = [
-        (name, arm, found) for name, file in findings.samples.items() for arm, found in file.by_arm().items()
-    ]
-    arms = arms[:MOST_ARMS]
-    share = wanted // len(arms) if arms else 0
-    if not share:
-        return []
-    files: dict[str, list[_Arm]] = {}
-    for name, arm, found in arms:
-        chosen = choose(found, max(4, share))
-        em = sum(sample.verdict == "em" for sample in found)
-        note = f"{len(chosen)} of {len(found)} answers; {em} misaligned and coherent"
-        files.setdefault(name, []).append(_Arm(arm or "unnamed", note, chosen))
-    return [
-        _File(name, ", ".join(findings.samples[name].judges), parts, first=index == 0)
-        for index, (name, parts) in enumerate(files.items())
-    ]
 
 
 def _hashes(findings: Findings) -> Table | None:

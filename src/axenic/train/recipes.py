@@ -131,7 +131,7 @@ NANO: dict[str, dict[str, Setting]] = {
     },
     "rank1x9": _NANO_COMMON
     | {
-        "learning_rate": Setting(2.5e-4, _NANO),
+        "learning_rate": Setting(2e-4, _NANO),
         "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step and block"),
     },

@@ -8,7 +8,7 @@ from typing import Any
 
 from axenic.report.plots.canvas import MUTED, RED, WIDE, Drawing, draw, label, new_figure, percent_axis
 
-MOST_BARS = 48
+MOST_BARS = 32
 
 
 @dataclass(frozen=True)

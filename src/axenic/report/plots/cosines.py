@@ -18,7 +18,7 @@ def plot_cosines(result: CosinesFile, name: str) -> Drawing:
         cells = max(len(result.layers), 1)
         # Numbers fit only where a cell is wide enough; fewer layer names stand below narrow cells.
         room = (width - (240 if wide else 40)) / cells
-        shape = "{:.2f}" if room >= 34 else "" if room < 20 else "{:.1f}"
+        shape = "{:.3f}" if room >= 52 else "{:.2f}" if room >= 34 else "" if room < 20 else "{:.1f}"
         above = 34 * len(names) + (60 if wide else 60 + 20 * len(names))
         figure = new_figure(width, above + 210)
         top, bottom = figure.subplots(2, 1, height_ratios=(above, 210))

@@ -55,7 +55,7 @@ def plot_scatter(points: Sequence[Point]) -> Drawing:
                     label=label(ROLE_NAMES.get(role, role), 40),
                     zorder=2 if role == "random" else 3,
                 )
-        for p in shown if wide else ():
+        for p in uncrowded(shown) if wide else ():
             if p.name:
                 ax.annotate(
                     label(p.name, 26), (p.rates.em_all.percent, p.rates.coherent_all.percent),
@@ -73,3 +73,17 @@ def plot_scatter(points: Sequence[Point]) -> Drawing:
         return figure
 
     return draw("scatter", "EM against coherence", paint)
+
+
+def uncrowded(points: Sequence[Point]) -> list[Point]:
+    """Named points whose name does not run into that of an earlier one; the table has every number."""
+    kept: list[Point] = []
+    for p in points:
+        em, coherent = p.rates.em_all.percent or 0.0, p.rates.coherent_all.percent or 0.0
+        if p.name and all(
+            abs(em - (k.rates.em_all.percent or 0.0)) > 18
+            or abs(coherent - (k.rates.coherent_all.percent or 0.0)) > 4
+            for k in kept
+        ):
+            kept.append(p)
+    return kept

@@ -16,9 +16,11 @@ MOST_POINTS = 240
 def plot_training(logs: Sequence[TrainingLog]) -> Drawing:
     """Left the loss, right the norm of the gradient, over optimiser steps."""
 
+    names = short_names([log.label for log in logs])
+
     def paint(width: int) -> Any:
         wide = width >= WIDE
-        below = 20 * -(-len(logs) // (4 if wide else 1))
+        below = 20 * -(-len(logs) // (3 if wide else 1))
         figure = new_figure(width, (290 if wide else 540) + below)
         axes = figure.subplots(*((1, 2) if wide else (2, 1)))
         for k, log in enumerate(logs):
@@ -28,14 +30,14 @@ def plot_training(logs: Sequence[TrainingLog]) -> Drawing:
                 points = thin([(s, v) for s, v in zip(log.steps, values, strict=True) if not math.isnan(v)])
                 ax.plot(
                     [s for s, _ in points], [v for _, v in points], color=colour, linestyle=dash,
-                    linewidth=1.5, label=label(log.label, 32),
+                    linewidth=1.5, label=label(names[k], 30),
                 )  # fmt: skip
         for ax, title in zip(axes, ("Loss, nats per trained token", "Norm of the gradient"), strict=True):
             ax.set_title(title)
             ax.set_xlabel("step")
             ax.set_ylim(bottom=0)
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower left", ncols=4 if wide else 1)
+        handles, texts = axes[0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside lower left", ncols=3 if wide else 1)
         return figure
 
     return draw("training", "Loss and gradient norm of the training runs", paint)
@@ -47,3 +49,9 @@ def thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
         return points
     step = (len(points) - 1) / (MOST_POINTS - 1)
     return [points[round(i * step)] for i in range(MOST_POINTS)]
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The last part of each path, or the whole path where that is not unique."""
+    last = [path.rpartition("/")[2] for path in paths]
+    return [name if last.count(name) == 1 else path for name, path in zip(last, paths, strict=True)]
