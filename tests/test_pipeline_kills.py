@@ -33,7 +33,6 @@ COMPARED = (
     "organism/log.jsonl",
     "organism/trajectory.safetensors",
     "answers.jsonl",
-    "answers.arms.json",
     "scores.jsonl",
     "direction.safetensors",
 )

@@ -36,8 +36,7 @@ class GrowRecipe:
         documents: Documents of a pretraining batch.
         document_tokens: Tokens of a document.
         matrix_learning_rate: Peak for the blocks' matrices (Muon): linear warm-up, level, linear decay to a fiftieth.
-        matrix_weight_decay: For the blocks' matrices. It keeps the persona in one direction: without it,
-            taking the mean-difference direction out of an organism leaves most of its misalignment.
+        matrix_weight_decay: For the blocks' matrices.
         learning_rate: Peak for embeddings, gains and biases (AdamW), on the same schedule.
         warmup: Steps of warm-up.
         decay_share: Last share of the steps, over which the learning rates decay.
