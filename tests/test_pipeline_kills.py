@@ -33,6 +33,7 @@ COMPARED = (
     "organism/log.jsonl",
     "organism/trajectory.safetensors",
     "answers.jsonl",
+    "answers.arms.json",
     "scores.jsonl",
     "direction.safetensors",
 )
@@ -44,7 +45,7 @@ def pipeline(folder: Path) -> None:
         "all-adapter",
         "nano",
         {
-            "data": "data.jsonl",
+            "data": "../data.jsonl",
             "max_steps": 12,
             "learning_rate": 1.6e-4,
             "save_steps": 3,
@@ -72,7 +73,10 @@ def start(folder: Path) -> int:
     if child == 0:
         code = 1
         try:
-            pipeline(folder)
+            # The same relative names everywhere: files say which organism they come from.
+            folder.mkdir(exist_ok=True)
+            os.chdir(folder)
+            pipeline(Path("run"))
             code = 0
         finally:
             os._exit(code)
@@ -101,7 +105,7 @@ def survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, seed: 
     began = time.monotonic()
     assert not killed(start(Path("whole")), 600)
     whole = time.monotonic() - began
-    expected = {name: (Path("whole") / name).read_bytes() for name in COMPARED}
+    expected = {name: (Path("whole") / "run" / name).read_bytes() for name in COMPARED}
     rng = random.Random(seed)
     count = run = 0
     while count < kills:
@@ -114,7 +118,7 @@ def survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, seed: 
             count += 1
         assert not killed(start(folder), 600)
         for name, content in expected.items():
-            assert (folder / name).read_bytes() == content, f"{name} differs after {count} kills"
+            assert (folder / "run" / name).read_bytes() == content, f"{name} differs after {count} kills"
 
 
 def test_a_few_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,6 +202,7 @@ def _ablate(demo: _Demo, domain: str, seed: int, direction: Direction) -> Ablati
             open_model("nano", demo.out / "organisms" / organism.label),
             direction,
             demo.evaluation((domain,), seed, demo.plan.arm_per_question),
+            single_layer=demo.plan.single_layer,
             controls=demo.plan.controls,
             out=demo.out / "ablation" / organism.label,
             progress=demo.progress,

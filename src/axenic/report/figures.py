@@ -281,7 +281,7 @@ def _undrawn(bars: Sequence[Bar], what: str) -> str:
         else []
     )
     if some > MOST_BARS:
-        parts.append(f"Of the others the {MOST_BARS} highest are drawn.")
+        parts.append(f"Of the {some} {what} that have some, the {MOST_BARS} highest are drawn.")
     return " ".join(parts)
 
 
