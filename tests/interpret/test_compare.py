@@ -15,7 +15,7 @@ from axenic.interpret import CosineTable, compare
 
 pytestmark = pytest.mark.unit
 
-AUTHORS = Path("/work/shared/author-data/mean-diff")
+AUTHORS = Path(__file__).resolve().parents[2].parent / "shared" / "author-data" / "mean-diff"
 
 
 def test_every_pair_once_with_exact_cosines(direction):
