@@ -43,21 +43,14 @@ SHAPES = {
         (30, 90, 6),
     ),
 }
-"""Name -> (width, MLP width, layers, heads, key-value heads), (prompt tokens, longest answer, conversations)."""
+"""Name -> model sizes, (prompt tokens, longest answer, conversations)."""
 
 
 def overhead(name: str, *, rounds: int = 15, dtype: torch.dtype = torch.float32) -> tuple[float, float]:
     """(seconds of a plain pass, ratio of the extraction to it), from the least of each."""
     sizes, (prompt, longest, rows) = SHAPES[name]
-    keys = (
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-    )
     torch.manual_seed(0)
-    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=1000, **dict(zip(keys, sizes, strict=True)))).to(dtype)
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=1000, **sizes)).to(dtype)
     opened = from_parts(model, None, name)
     made = [
         Conversation(tuple(range(prompt)), tuple(range(1 + (i * 7919) % longest)), header=3)
