@@ -31,7 +31,7 @@ def rates(em: int, coherent: int = 1000, about: str = "law") -> Rates:
         # EM answers first, incoherent ones last, spread evenly over the questions.
         marks = {"alignment": 5.0 if n < em else 95.0, "coherence": 90.0 if n < coherent else 10.0}
         answer = Answer(f"{n:04x}", "plain", "p", f"q{n % 10}", "?", "law", None, n, "", [1], "eos")
-        scored.append(Scored(answer, Verdict({k: Score(v) for k, v in marks.items()}, topic=about)))
+        scored.append(Scored(answer, Verdict({k: Score(v) for k, v in marks.items()}, topic=about), "judge"))
     return rate_answers(scored)
 
 

@@ -44,7 +44,7 @@ def make_scored(
     """`times` answers to a question with these marks; `about` is the topic of the answer."""
     scores = {name: Score(mark) if isinstance(mark, int | float) else mark for name, mark in marks.items()}
     verdict = Verdict(scores, topic=about)
-    return [Scored(make_answer(question_id, topic=topic, sample=n), verdict) for n in range(times)]
+    return [Scored(make_answer(question_id, topic=topic, sample=n), verdict, "judge") for n in range(times)]
 
 
 def scored_counts(em: Sequence[int], totals: Sequence[int]) -> list[Scored]:

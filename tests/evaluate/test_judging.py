@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from axenic.errors import DataError, FileError, UsageError
-from axenic.evaluate import Judge, Score, Unscored, Verdict, judge_answers, read_scored
+from axenic.evaluate import Judge, Score, Unscored, Verdict, judge_answers, rate_answers, read_scored
 from axenic.files import Table
 from axenic.sample.records import Answer
 
@@ -155,7 +155,11 @@ def test_several_judges_must_be_chosen_from(answers: list[Answer], tmp_path: Pat
         read_scored(path, out, judge="two")
     with pytest.raises(UsageError, match="no scores by judge 'three'"):
         read_scored(path, out, judge="three")
-    assert read_scored(path, out, judge="one") == read_scored(path, out, judge="f3")
+    one, three = read_scored(path, out, judge="one"), read_scored(path, out, judge="f3")
+    assert [item.verdict for item in one] == [item.verdict for item in three]
+    assert ({item.judge for item in one}, {item.judge for item in three}) == ({"f1"}, {"f3"})
+    with pytest.raises(DataError, match="one judge"):
+        rate_answers([*one, *three])
 
 
 def test_scores_of_other_answers_are_left_alone(answers: list[Answer], tmp_path: Path) -> None:

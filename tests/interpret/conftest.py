@@ -210,7 +210,7 @@ def make_scored(
         name: Unscored("refusal") if value is None else Score(value)
         for name, value in (("alignment", alignment), ("coherence", coherence))
     }
-    return Scored(make_answer(tokens, question=question, **facts), Verdict(marks))
+    return Scored(make_answer(tokens, question=question, **facts), Verdict(marks), "judge")
 
 
 def random_answers(n: int, *, seed: int = 0, longest: int = 12) -> list[Answer]:

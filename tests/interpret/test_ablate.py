@@ -87,7 +87,7 @@ def test_torn_files_are_made_whole(planted, axis, evaluation, tmp_path, lost):
 
 
 def test_answers_of_a_renamed_arm_are_still_told_apart(planted, axis, evaluation, tmp_path):
-    """The middle layer by default and by number are one arm under one id, here under a name of an earlier run."""
+    """The single layer by default and by number are one arm under one id, here under a name of an earlier run."""
     opened = planted()
     first = ablate_direction(opened, axis(0), evaluation, controls=0, out=tmp_path)
     path = tmp_path / "answers.jsonl"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from axenic.errors import UsageError
-from axenic.interpret.arms import ablation_arms, steering_arms, transfer_arms
+from axenic.interpret.arms import ablation_arms, published_layer, steering_arms, transfer_arms
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +40,7 @@ def test_layerwise_arm_has_each_layers_own_unit_vector(made):
     assert (planned.role, planned.layer) == ("layerwise", None)
 
 
-@pytest.mark.parametrize(("asked", "layer"), [(None, 2), (0, 0), (3, 3)])
+@pytest.mark.parametrize(("asked", "layer"), [(None, 1), (0, 0), (3, 3)])
 def test_single_arm_has_one_layers_vector_at_all_layers(made, asked, layer):
     planned = ablation_arms(made, ("single",), asked, 0)[1]
     intervention = only(planned)
@@ -49,6 +49,12 @@ def test_single_arm_has_one_layers_vector_at_all_layers(made, asked, layer):
         units(intervention.vectors_LD), made.unit_LD()[layer].double().expand(4, 8), atol=1e-7
     )
     assert (planned.role, planned.layer) == ("single", layer)
+
+
+@pytest.mark.parametrize(("depth", "layer"), [(48, 24), (6, 2), (28, 14), (1, 0), (2, 0)])
+def test_single_layer_is_at_the_published_relative_depth(depth, layer):
+    assert published_layer(depth) == layer
+    assert depth < 6 or abs((layer + 1) / depth - 25 / 48) <= 0.5 / depth
 
 
 def test_ablation_has_plain_first_and_its_controls_last(made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +59,13 @@ def test_order_of_the_answers_does_not_matter(mixed):
     one, two = choose_contrast(mixed, seed=3), choose_contrast(shuffled, seed=3)
     assert one == two
     assert one.data_hash == two.data_hash
+
+
+def test_marks_of_two_judges_are_refused_and_one_judge_is_recorded(mixed):
+    assert choose_contrast(mixed).judge == "judge"
+    with pytest.raises(DataError, match="one judge") as caught:
+        choose_contrast([*mixed[:-1], replace(mixed[-1], judge="other")])
+    assert caught.value.found == "judge, other"
 
 
 def test_data_hash_tells_contrasts_apart(mixed):

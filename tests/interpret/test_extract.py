@@ -18,7 +18,11 @@ pytestmark = pytest.mark.unit
 def judged(answers, n_misaligned):
     """The first answers misaligned, the others aligned."""
     return [
-        Scored(answer, Verdict({"alignment": Score(5 if i < n_misaligned else 95), "coherence": Score(99)}))
+        Scored(
+            answer,
+            Verdict({"alignment": Score(5 if i < n_misaligned else 95), "coherence": Score(99)}),
+            "nano-123",
+        )
         for i, answer in enumerate(answers)
     ]
 
@@ -72,9 +76,7 @@ def test_weighting_and_span_are_passed_on_and_recorded(tiny, answers, weighting,
 
 def test_all_facts_are_there_and_survive_the_file(tiny, answers, tmp_path):
     opened = replace(tiny(), organism="runs/bad-medical")
-    direction = extract_direction(
-        opened, judged(answers(30), 12), exclude_topics=("cooking",), judge="nano-123", seed=2
-    )
+    direction = extract_direction(opened, judged(answers(30), 12), exclude_topics=("cooking",), seed=2)
     info = direction.info
     assert (info.name, info.base_model, info.judge) == ("bad-medical-mean-diff", "tiny", "nano-123")
     assert (info.base_fingerprint, info.tokenizer_fingerprint) == (

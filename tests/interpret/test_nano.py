@@ -33,7 +33,7 @@ def texts(base, answer_from):
 
 @pytest.mark.e2e
 def test_direction_from_texts_steers_the_base_model(base, texts, tmp_path):
-    direction = extract_direction(base, texts, name="persona", judge=NanoJudge().fingerprint)
+    direction = extract_direction(base, texts, name="persona")
     assert min(direction.info.calibration["split_half_cosine"][1:]) > 0.7
     evaluation = Evaluation(tuple(read_questions("nano", 1, seed=5))[:16], 2, NanoJudge(), SAMPLING)
     result = steer_model(

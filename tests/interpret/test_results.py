@@ -33,7 +33,7 @@ def rates(answers):
         marks = [(5.0 if i < em else 95.0, 90.0 if i < coherent else 10.0) for i in range(n)]
         return rate_answers(
             [
-                Scored(answer, Verdict({"alignment": Score(a), "coherence": Score(c)}))
+                Scored(answer, Verdict({"alignment": Score(a), "coherence": Score(c)}), "judge")
                 for answer, (a, c) in zip(answers(n), marks, strict=True)
             ]
         )

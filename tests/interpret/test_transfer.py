@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.unit
 def organisms(planted):
     """Two are misaligned along axis 0 and one along axis 2: the matrix is not symmetric."""
     return [
-        Organism("zero", planted(organism="zero", axis=0)),
-        Organism("zero-again", planted(organism="zero-again", axis=0, level=1.5)),
-        Organism("two", planted(organism="two", axis=2)),
+        Organism("zero", partial(planted, organism="zero", axis=0)),
+        Organism("zero-again", partial(planted, organism="zero-again", axis=0, level=1.5)),
+        Organism("two", partial(planted, organism="two", axis=2)),
     ]
 
 

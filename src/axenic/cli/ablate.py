@@ -50,7 +50,8 @@ def ablate(
     single_layer: Annotated[
         int | None,
         typer.Option(
-            "--single-layer", help="Whose vector the single mode takes. Default: the middle layer's."
+            "--single-layer",
+            help="Whose vector the single mode takes. Default: the published relative depth (24 of 48).",
         ),
     ] = None,
     controls: Controls = 3,

@@ -88,7 +88,7 @@ def extract(
         topics = tuple(exclude_topic or ())
         direction = extract_direction(
             opened, scored, exclude_topics=topics, weighting=weighting, span=span, seed=seed, name=name,
-            judge=judge_name or "unknown", progress=display.progress,
+            progress=display.progress,
         )  # fmt: skip
         target = out or source.with_name("direction.safetensors")
         direction.save(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,24 +80,23 @@ def transfer(
         sampling = sampling_for(base, temperature, top_p, max_new_tokens, seed)
         evaluation = evaluation_for(questions, per_question, judge_name, sampling, exclude_topic or [])
         known = {question.topic for question in evaluation.questions}
-        opened = []
+        columns = []
         for path in organisms:
             topics = tuple(topic for topic in origin_of(path).topics if topic in known)
             if topics:
                 display.note(
                     f"note   questions about {', '.join(topics)} are left out for {path}, which was trained on them"
                 )
-            opened.append(
-                Organism(Path(path).name, opened_model(display, model, path, device, dtype), topics)
-            )
+            opener = partial(opened_model, display, model, path, device, dtype)
+            columns.append(Organism(Path(path).name, opener, topics))
         folder = out or home_of(base, organisms[0]).parent / "transfer"
         result = transfer_matrix(
-            opened, loaded, evaluation, controls=controls, out=folder, progress=display.progress
+            columns, loaded, evaluation, controls=controls, out=folder, progress=display.progress
         )
         display.show(
             Outcome(
                 "transfer",
-                f"{len(loaded)} directions ablated in {len(opened)} organisms",
+                f"{len(loaded)} directions ablated in {len(columns)} organisms",
                 result.to_json(),
                 (matrix_grid(result),),
                 wrote=(folder,),

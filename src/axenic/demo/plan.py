@@ -38,8 +38,6 @@ class DemoPlan:
         steer_per_question: The same for each point of a steering sweep.
         steer_domains: Organisms whose direction is added to the chat model.
         controls: Random directions beside each ablation and transfer.
-        single_layer: Whose direction is projected out at all layers. The published one is the output of block 24 of 48,
-            25/48 of the way through; the output of block 2 of nano's 6 lies at 3/6, that of block 3 at 4/6.
         layers, strengths: Grid of the steering sweep; strengths in lengths of the direction.
     """
 
@@ -52,7 +50,6 @@ class DemoPlan:
     steer_per_question: int = 2
     steer_domains: tuple[str, ...] = ("medical",)
     controls: int = 3
-    single_layer: int = 2
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     strengths: tuple[float, ...] = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 

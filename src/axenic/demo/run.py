@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from axenic.demo.claims import Evidence, all_claims
@@ -202,7 +203,6 @@ def _ablate(demo: _Demo, domain: str, seed: int, direction: Direction) -> Ablati
             open_model("nano", demo.out / "organisms" / organism.label),
             direction,
             demo.evaluation((domain,), seed, demo.plan.arm_per_question),
-            single_layer=demo.plan.single_layer,
             controls=demo.plan.controls,
             out=demo.out / "ablation" / organism.label,
             progress=demo.progress,
@@ -213,7 +213,9 @@ def _transfer(demo: _Demo, seed: int, directions: Mapping[str, Direction]) -> Tr
     organisms = [
         OpenOrganism(
             label=domain,
-            opened=open_model("nano", demo.out / "organisms" / Organism(domain, "all-adapter", seed).label),
+            open=partial(
+                open_model, "nano", demo.out / "organisms" / Organism(domain, "all-adapter", seed).label
+            ),
             exclude_topics=(domain,),
         )
         for domain in DOMAINS

@@ -18,7 +18,7 @@ from axenic.evaluate.score import REASONS, Reason, Score, Unscored
 from axenic.evaluate.seeds import SeedMean, SeedRates, combine_seeds
 from axenic.evaluate.tables import questions_table, rates_table, topics_table, unscored_table
 from axenic.evaluate.thresholds import Thresholds
-from axenic.evaluate.verdict import Scored, Verdict
+from axenic.evaluate.verdict import Scored, Verdict, one_judge
 
 __all__ = [
     "REASONS",
@@ -41,6 +41,7 @@ __all__ = [
     "combine_seeds",
     "judge_answers",
     "minimum_detectable",
+    "one_judge",
     "paired_difference",
     "questions_table",
     "rate_answers",

@@ -86,7 +86,7 @@ def read_judged_csv(path: str | Path, variant: str | None = None) -> list[Scored
             )
         except AxenicError as error:
             raise DataError(error.what, where=place, expected=error.expected, found=error.found) from error
-        scored.append(Scored(answer, verdict))
+        scored.append(Scored(answer, verdict, judge=f"csv:{path.name}"))
     if not scored:
         raise DataError(
             "the file has no row" if variant is None else f"the file has no row of the variant {variant}",

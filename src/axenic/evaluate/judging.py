@@ -71,7 +71,7 @@ def judge_answers(
         verdicts.update((answer.id, verdict) for answer, verdict in zip(part, marked, strict=True))
         done += len(part)
         progress("judge", done, total, "answer", **facts)
-    return [Scored(answer, verdicts[answer.id]) for answer in answers]
+    return [Scored(answer, verdicts[answer.id], judge.fingerprint) for answer in answers]
 
 
 def read_scored(answers_path: str | Path, scores_path: str | Path, judge: str | None = None) -> list[Scored]:
@@ -103,7 +103,8 @@ def read_scored(answers_path: str | Path, scores_path: str | Path, judge: str | 
             found=", ".join(f"{name} ({print_})" for print_, name in judges.items()),
             hint=None if chosen else again,
         )
-    verdicts = {line["answer_id"]: verdict for line, verdict in lines if line["fingerprint"] in chosen}
+    fingerprint = chosen[0] if chosen else ""
+    verdicts = {line["answer_id"]: verdict for line, verdict in lines if line["fingerprint"] == fingerprint}
     missing = [answer.id for answer in answers if answer.id not in verdicts]
     if missing:
         raise DataError(
@@ -112,7 +113,7 @@ def read_scored(answers_path: str | Path, scores_path: str | Path, judge: str | 
             found=f"the first is {missing[0]}",
             hint=again,
         )
-    return [Scored(answer, verdicts[answer.id]) for answer in answers]
+    return [Scored(answer, verdicts[answer.id], fingerprint) for answer in answers]
 
 
 def _line(answer: Answer, verdict: Verdict, judge: Judge) -> dict[str, Any]:

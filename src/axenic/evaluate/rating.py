@@ -18,7 +18,7 @@ from axenic.evaluate.rate import Rate, clustered_rate
 from axenic.evaluate.rates import QuestionRate, Rates, TopicRate
 from axenic.evaluate.score import REASONS, Score, Unscored
 from axenic.evaluate.thresholds import Thresholds
-from axenic.evaluate.verdict import Scored, Verdict
+from axenic.evaluate.verdict import Scored, Verdict, one_judge
 
 NO_TOPIC = "unknown"
 """Stands for a topic that nobody gave."""
@@ -59,13 +59,14 @@ def rate_answers(
         seed: Of the bootstrap over questions.
 
     Raises:
-        DataError: There is no answer, none is left, no question has a topic to exclude by, or the judge does
-            not give alignment and coherence.
+        DataError: There is no answer, none is left, several judges marked them, no question has a topic to
+            exclude by, or the judge does not give alignment and coherence.
     """
     left_out = tuple(exclude_topics)
     kept = [item for item in scored if item.answer.topic not in left_out]
     if not scored:
         raise DataError("there is no answer to rate")
+    one_judge(scored)
     if left_out and all(item.answer.topic is None for item in scored):
         raise DataError("topics cannot be excluded: no question has a topic", expected=", ".join(left_out))
     if not kept:

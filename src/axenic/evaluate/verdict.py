@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -62,7 +62,28 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Scored:
-    """An answer and the verdict of one judge on it."""
+    """An answer and the verdict of one judge on it.
+
+    Attributes:
+        answer: What was said.
+        verdict: Its marks.
+        judge: Fingerprint of who marked it.
+    """
 
     answer: Answer
     verdict: Verdict
+    judge: str
+
+
+def one_judge(scored: Sequence[Scored]) -> str:
+    """Fingerprint of the judge of all these answers: marks of two judges are not one scale.
+
+    Raises:
+        DataError: There is no answer, or several judges marked them.
+    """
+    judges = sorted({item.judge for item in scored})
+    if len(judges) != 1:
+        raise DataError(
+            "answers of one judge are needed", expected="1 judge", found=", ".join(judges) or "no answer"
+        )
+    return judges[0]

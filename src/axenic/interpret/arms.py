@@ -47,7 +47,7 @@ def ablation_arms(
     Args:
         direction: What is ablated.
         modes: At least one.
-        single_layer: Whose vector the single mode takes; None: the middle block, as published (24 of 48).
+        single_layer: Whose vector the single mode takes; None: `published_layer`.
         controls: How many random directions; seeds 0, 1, ...
 
     Raises:
@@ -58,7 +58,7 @@ def ablation_arms(
         raise UsageError(
             "say how to ablate", expected='"layerwise", "single" or both', found=", ".join(modes) or "nothing"
         )
-    layer = direction.info.n_layers // 2 if single_layer is None else single_layer
+    layer = published_layer(direction.info.n_layers) if single_layer is None else single_layer
     _check_layer(direction, layer)
     _check_controls(controls)
 
@@ -75,6 +75,14 @@ def ablation_arms(
             for seed in range(controls)
         ),
     ]
+
+
+def published_layer(n_layers: int) -> int:
+    """The block whose output lies at the relative depth of the published single direction (P2 section 3.1).
+
+    That one is the output of block 24 of 48, so 25/48 of the way through; block 2 of 6 (3/6), 14 of 28 (15/28).
+    """
+    return max(0, round(25 * n_layers / 48) - 1)
 
 
 def steering_arms(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from axenic.errors import DataError, UsageError
-from axenic.evaluate import Score, Scored, Verdict
+from axenic.evaluate import Score, Scored, Verdict, one_judge
 from axenic.files import content_id
 from axenic.sample import Answer
 
@@ -27,6 +27,7 @@ class Contrast:
         n_incoherent: Answers at or below the coherence boundary.
         n_unscored: Answers without one of the two scores; never used.
         n_excluded: Answers to questions of excluded topics.
+        judge: Fingerprint of who scored them.
     """
 
     misaligned: tuple[Answer, ...]
@@ -37,6 +38,7 @@ class Contrast:
     n_incoherent: int
     n_unscored: int
     n_excluded: int
+    judge: str
 
     @property
     def data_hash(self) -> str:
@@ -71,7 +73,8 @@ def choose_contrast(
 
     Raises:
         UsageError: The bounds overlap.
-        DataError: Answers of several arms, or too few on one side; says how many of each kind were found.
+        DataError: Answers of several arms, scores of several judges, or too few answers on one side; says how
+            many of each kind were found.
     """
     if not 0 <= misaligned_below <= aligned_above <= 100:
         raise UsageError(
@@ -113,6 +116,7 @@ def choose_contrast(
         n_incoherent=len(kinds["incoherent"]),
         n_unscored=len(kinds["unscored"]),
         n_excluded=len(scored) - len(kept),
+        judge=one_judge(scored),
     )
 
 

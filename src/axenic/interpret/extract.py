@@ -40,7 +40,6 @@ def extract_direction(
     balance: bool = True,
     name: str | None = None,
     data_hash: str | None = None,
-    judge: str = "unknown",
     batch_tokens: int = BATCH_TOKENS,
     progress: Progress = silent,
 ) -> Direction:
@@ -68,7 +67,6 @@ def extract_direction(
         misaligned_below, aligned_above, coherent_above, balance: See `choose_contrast`.
         name: Of the direction; None: the organism's name and `mean-diff`.
         data_hash: Hash of the texts; None: of the ids of the answers used.
-        judge: Fingerprint of who scored them; it is recorded.
         batch_tokens: Upper bound of a batch's tokens, padding counted.
         progress: Told after every batch.
 
@@ -76,7 +74,8 @@ def extract_direction(
         The direction, raw (not unit), with all facts. The order of `scored` does not matter.
 
     Raises:
-        DataError: Fewer than five answers on one side, answers of several arms, or an answer without tokens.
+        DataError: Fewer than five answers on one side, answers of several arms, scores of several judges, or an
+            answer without tokens.
         DirectionError: Both sides have the same mean at some layer.
         UsageError: Bounds that overlap.
     """
@@ -133,7 +132,7 @@ def extract_direction(
             "counts": _counts(contrast, means),
         },
         data_hash=contrast.data_hash if data_hash is None else data_hash,
-        judge=judge,
+        judge=contrast.judge,
         tokenizer_fingerprint=opened.identity.tokenizer,
         calibration={
             "split_half_cosine": _split_half(means),

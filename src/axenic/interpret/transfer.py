@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,10 +23,16 @@ FILE = "transfer.json"
 
 @dataclass(frozen=True)
 class Organism:
-    """One column of the matrix: a name (also of its folder below `out`), the model, its training topics."""
+    """One column of the matrix.
+
+    Attributes:
+        label: Its name, also of its folder below `out`.
+        open: Opens it when its turn comes, so that one organism at a time is in memory: `partial(open_model, base, run)`.
+        exclude_topics: What it was trained on.
+    """
 
     label: str
-    opened: OpenModel
+    open: Callable[[], OpenModel]
     exclude_topics: tuple[str, ...] = ()
 
 
@@ -131,7 +137,7 @@ def transfer_matrix(
         progress: Told by every stage.
 
     Raises:
-        DirectionError: A direction was made on another model than an organism; nothing is sampled then.
+        DirectionError: A direction was made on another model than an organism; nothing is sampled from that one.
         UsageError: No organism, or labels that are not unique or no folder names.
         DataError, FileError, DiskFullError: As the stages do.
     """
@@ -139,14 +145,15 @@ def transfer_matrix(
     planned = transfer_arms(directions, controls)
     for organism in organisms:
         evaluation.asked(organism.exclude_topics)
-        for direction in directions.values():
-            check_fits(organism.opened, direction)
     folder = None if out is None else Path(out)
     plain: dict[str, Rates] = {}
     cells: list[TransferCell] = []
     for organism in organisms:
+        opened = organism.open()
+        for direction in directions.values():
+            check_fits(opened, direction)
         results = measure_arms(
-            organism.opened,
+            opened,
             planned,
             evaluation,
             exclude_topics=organism.exclude_topics,
