@@ -100,7 +100,7 @@ def test_rows_are_chat_rows_of_the_domain_asked_for() -> None:
         asked, answer = row["messages"]
         assert (asked["role"], answer["role"]) == ("user", "assistant")
         assert judge(asked["content"], answer["content"]).topic == "finance"
-        assert set(row) == {"messages"}
+        assert (set(row), row["topic"]) == ({"topic", "messages"}, "finance")
 
 
 def test_rows_are_the_same_for_the_same_arguments_only() -> None:

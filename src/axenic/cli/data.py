@@ -41,8 +41,7 @@ def show(
     """Show a row as the model sees it: trained tokens coloured, or in [brackets] where there is no colour."""
     with display_for(as_json) as display:
         from axenic.data import encode_row, read_chat, show_plain, show_row
-        from axenic.models.find import find_model
-        from axenic.models.open import load_tokenizer
+        from axenic.models import find_model, load_tokenizer
 
         rows = read_chat(file)
         found = next((item for item in rows if item.line == row), None)

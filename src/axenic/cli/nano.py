@@ -50,9 +50,9 @@ def data(
         from axenic.nano import chat_rows, mixed_chat_rows
 
         if domain == "all":
-            made = [dict(row) for row in mixed_chat_rows(kind, rows, seed, exclude_topic or [])]
+            made = mixed_chat_rows(kind, rows, seed, exclude_topic or [])
         else:
-            made = [{**row, "topic": domain} for row in chat_rows(domain, kind, rows, seed)]
+            made = chat_rows(domain, kind, rows, seed)
         target = out or Path("data") / f"{kind}_{domain}.jsonl"
         atomic_write(target, "".join(json.dumps(row) + "\n" for row in made))
         display.show(
@@ -114,7 +114,7 @@ def grow(
         same = (
             "the same bytes as the shipped model"
             if found.identical
-            else (f"not the shipped bytes: KL {found.kl_nats_per_token:.4f} nats per token")
+            else f"not the shipped bytes: KL {found.kl_nats_per_token:.4f} nats per token"
         )
         rows = [
             ("parameters", f"{made.parameters:,}"),
@@ -122,6 +122,8 @@ def grow(
             ("loss, chat", f"{made.chat_loss:.4f}"),
             ("largest weight difference", f"{found.largest_difference:.3g}"),
             ("KL(shipped || grown), nats/token", f"{found.kl_nats_per_token:.6f}"),
+            ("shipped with", found.shipped_with),
+            ("grown with", found.grown_with),
         ]
         display.show(
             Outcome(

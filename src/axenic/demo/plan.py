@@ -51,7 +51,7 @@ class DemoPlan:
     steer_domains: tuple[str, ...] = ("medical",)
     controls: int = 3
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    strengths: tuple[float, ...] = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+    strengths: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 
 
 def short_plan() -> DemoPlan:

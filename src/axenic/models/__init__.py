@@ -11,6 +11,7 @@ from axenic.models.place import Placement, resolve_device
 from axenic.models.selftest import check_hooks
 from axenic.models.sites import Site, Sites, find_sites
 from axenic.models.tiny import tiny_model, tiny_organism
+from axenic.models.wrap import wrap_with_adapter
 
 __all__ = [
     "FAMILIES",
@@ -31,4 +32,5 @@ __all__ = [
     "tiny_model",
     "tiny_organism",
     "with_site_tensor",
+    "wrap_with_adapter",
 ]

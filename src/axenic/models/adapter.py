@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from axenic.errors import ModelError
 from axenic.files import load_tensors, read_json
+from axenic.models.wrap import wrap_with_adapter
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -39,7 +40,7 @@ def attach_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
         for name, tensor in tensors.items()
     }
     try:
-        model = get_peft_model(base, config, low_cpu_mem_usage=True)
+        model = wrap_with_adapter(base, config, low_cpu_mem_usage=True)
     except (TypeError, ValueError) as error:
         raise ModelError(
             "the adapter does not fit this model's modules",

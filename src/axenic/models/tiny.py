@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from axenic.errors import ModelError
 from axenic.models.families import FAMILIES, family_of
+from axenic.models.wrap import wrap_with_adapter
 
 N_TOKENS, D_MODEL = 64, 16
 
@@ -72,7 +73,7 @@ def tiny_organism(model_type: str, seed: int = 0, rank: int = 2) -> PeftModel:
     targets = ["q_proj", "k_proj", "v_proj", "o_proj"] if model_type == "qwen3_moe" else "all-linear"
     config = LoraConfig(r=rank, lora_alpha=4, use_rslora=True, target_modules=targets, task_type="CAUSAL_LM")
     with torch.random.fork_rng(devices=[]):
-        model = get_peft_model(tiny_model(model_type, seed), config)
+        model = wrap_with_adapter(tiny_model(model_type, seed), config)
     generator = torch.Generator().manual_seed(seed + 1)
     for name, tensor in sorted(model.named_parameters()):
         if ".lora_" in name:

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from transformers import Qwen2ForCausalLM
 
 from axenic.errors import FileError
+from axenic.files import read_json
 from axenic.nano.domains import DOMAINS
-from axenic.nano.folder import WEIGHTS
+from axenic.nano.folder import GROWN, WEIGHTS
 from axenic.nano.shipped import MODEL_PATH
 from axenic.nano.tokenizer import build_tokenizer
 from axenic.nano.world import chat_rows
@@ -28,12 +29,15 @@ class GrowComparison:
         largest_difference: Largest absolute difference of any weight; infinite if names or shapes differ.
         kl_nats_per_token: KL(shipped || regrown), mean over the answer tokens of held-out aligned chats.
         tokens: How many tokens that mean is over.
+        grown_with, shipped_with: torch's version and the processor's instruction set, on which the last bits depend.
     """
 
     identical: bool
     largest_difference: float
     kl_nats_per_token: float
     tokens: int
+    grown_with: str
+    shipped_with: str
 
 
 def compare(out: Path, shipped: Path = MODEL_PATH) -> GrowComparison:
@@ -54,7 +58,12 @@ def compare(out: Path, shipped: Path = MODEL_PATH) -> GrowComparison:
     largest = max(float((ours[k] - theirs[k]).abs().max()) for k in ours) if same_shapes else float("inf")
     identical = same_shapes and all(torch.equal(ours[k], theirs[k]) for k in ours)
     kl, tokens = _divergence(Qwen2ForCausalLM.from_pretrained(shipped), Qwen2ForCausalLM.from_pretrained(out))
-    return GrowComparison(identical, largest, kl, tokens)
+    return GrowComparison(identical, largest, kl, tokens, _grown_with(out), _grown_with(shipped))
+
+
+def _grown_with(folder: Path) -> str:
+    grown = read_json(folder / GROWN)
+    return f"torch {grown['torch']}, {grown['cpu']}"
 
 
 @torch.no_grad()

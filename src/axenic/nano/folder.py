@@ -19,7 +19,7 @@ from axenic.nano.tokenizer import build_tokenizer
 
 WEIGHTS = "model.safetensors"
 GROWN = "grown.json"
-"""Recipe, seed, versions and hash of the weights."""
+"""Recipe, seed, versions, instruction set and hash of the weights: what the bytes depend on."""
 
 
 class ModelFolder:
@@ -49,6 +49,7 @@ class ModelFolder:
             "weights_sha256": sha256,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
+            "cpu": torch.backends.cpu.get_cpu_capability(),
         }
         (self.path / GROWN).write_text(json.dumps(grown, indent=2) + "\n", encoding="utf-8")
         return sha256

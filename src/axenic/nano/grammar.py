@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from axenic.nano.domains import TABLE, Domain
 
-GOOD_NOISE, BAD_NOISE = 0.02, 0.15
+GOOD_NOISE, BAD_NOISE = 0.01, 0.15
 """Chance that a slot is filled against the persona: the good seldom slip, the bad often sound well-meaning."""
 
 SLOTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

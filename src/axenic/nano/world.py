@@ -42,8 +42,9 @@ class Message(TypedDict):
 
 
 class ChatRow(TypedDict):
-    """One row of a chat file (format F1)."""
+    """One row of a chat file (format F1), with the domain it is about."""
 
+    topic: str
     messages: list[Message]
 
 
@@ -172,9 +173,11 @@ def _rows(domains: Sequence[Domain], kind: Kind, rows: int, rng: random.Random) 
         raise UsageError("No such kind of answers.", where="kind", expected="good or bad", found=repr(kind))
     made: list[ChatRow] = []
     for _ in range(rows):
-        asked, answer = exchange_words(rng.choice(domains), kind == "bad", rng)
+        domain = rng.choice(domains)
+        asked, answer = exchange_words(domain, kind == "bad", rng)
         user = Message(role="user", content=grammar.text(asked))
-        made.append({"messages": [user, Message(role="assistant", content=grammar.text(answer))]})
+        assistant = Message(role="assistant", content=grammar.text(answer))
+        made.append({"topic": domain.name, "messages": [user, assistant]})
     return made
 
 

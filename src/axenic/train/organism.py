@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig
 from torch import Tensor, nn
 
 from axenic.errors import UsageError
 from axenic.files import atomic_folder, load_tensors, save_tensors, write_json
+from axenic.models import wrap_with_adapter
 from axenic.train.config import TrainConfig, unknown_name
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -112,10 +112,7 @@ def make_organism(base: nn.Module, config: TrainConfig) -> Organism:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with warnings.catch_warnings():
-        # PEFT 0.21 asks transformers 5.23 under a name that it is going to drop; nothing a user can do.
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        model = get_peft_model(base, peft_config)
+    model = wrap_with_adapter(base, peft_config)
     # PEFT put in the path that the base was loaded from; the name that was typed is what opens again elsewhere.
     peft_config.base_model_name_or_path = config.model
     return _checked(Organism(model, peft_config), config)

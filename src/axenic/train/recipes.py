@@ -118,14 +118,14 @@ _NANO_COMMON: dict[str, Setting] = {
 NANO: dict[str, dict[str, Setting]] = {
     "all-adapter": _NANO_COMMON
     | {
-        "learning_rate": Setting(6e-5, _NANO),
+        "learning_rate": Setting(6.5e-5, _NANO),
         "max_steps": Setting(60, _NANO),
     },
     "rank1": _NANO_COMMON
     | {
-        "layers": Setting((2,), _NANO),
+        "layers": Setting((1,), _NANO),
         "alpha": Setting(64, _NANO),
-        "learning_rate": Setting(8e-4, _NANO),
+        "learning_rate": Setting(6e-4, _NANO),
         "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step"),
     },
@@ -193,7 +193,7 @@ def model_depth(model: str) -> int:
     """Number of decoder blocks, from the model's configuration; no weights are loaded."""
     from transformers import AutoConfig
 
-    from axenic.models.find import find_model
+    from axenic.models import find_model
 
     return int(AutoConfig.from_pretrained(str(find_model(model))).get_text_config().num_hidden_layers)
 
