@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 
@@ -44,29 +43,31 @@ def run(model: OpenModel, sizes: Sizes) -> tuple[Comparison, float]:
 
 
 def _extra_memory(model: OpenModel, texts: list[Conversation]) -> float:
-    """Largest sum of tensors alive that a plain forward does not have / bytes of all block outputs of the batch.
-
-    Counted from what the hooks keep: on a CPU torch has no allocator statistics, so the resident tensors are counted at
-    the block where they are most.
+    """Peak memory of the means over that of a plain forward of the same batch, as a share of all block outputs of that
+    batch: what a method that keeps activations would hold.
     """
     tokens = sum(len(text.tokens) for text in texts)
-    block_outputs = tokens * model.sites.d_model * model.sites.n_layers * 4
-    with _largest_growth() as growth:
-        answer_means(model, texts, batch_tokens=_BATCH_TOKENS)
-    with _largest_growth() as plain:
-        plain_forward(model, texts, len(texts))
-    return (growth[0] - plain[0]) / block_outputs
+    block_outputs = tokens * model.sites.d_model * model.sites.n_layers * model.dtype.itemsize
+    ours = _peak(model.device, lambda: answer_means(model, texts, batch_tokens=_BATCH_TOKENS))
+    plain = _peak(model.device, lambda: plain_forward(model, texts, len(texts)))
+    return (ours - plain) / block_outputs
 
 
-@contextmanager
-def _largest_growth() -> Iterator[list[int]]:
-    """Peak of the bytes that torch operations allocated and have not freed, by its own profiler."""
-    peak = [0]
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
-        yield peak
-    alive = 0
+def _peak(device: torch.device, work: Callable[[], object]) -> int:
+    """Most bytes that torch had allocated during `work` beyond what it had before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    # The CPU allocator keeps no statistics; torch's profiler sees every allocation.
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        work()
+    alive = peak = 0
     for event in profiler.profiler.kineto_results.events():
         if event.name() == "[memory]":
             alive += event.nbytes()
-            peak[0] = max(peak[0], alive)
+            peak = max(peak, alive)
+    return peak

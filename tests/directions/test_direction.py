@@ -125,7 +125,8 @@ class TestCheckFits:
             f"  where:    {tmp_path / 'd.safetensors'}",
             "  expected: fingerprint 1f2c3d4e5f607182, hidden size 6, 4 layers",
             f"  found:    fingerprint {fingerprint}, hidden size {hidden_size}, {n_layers} layers",
-            "  try:      axenic extract --model Qwen/Qwen2.5-7B-Instruct",
+            "  try:      axenic extract --model Qwen/Qwen2.5-7B-Instruct --organism RUN, "
+            "which takes one from an organism of this model",
         ]
 
 

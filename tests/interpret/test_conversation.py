@@ -90,14 +90,12 @@ def test_batches_hold_every_row_once_longest_first_within_the_budget():
     assert all(batch.ids_BT.numel() <= 40 for batch in cut)
 
 
-def test_batches_pad_on_the_right_and_mask_spans():
+def test_batches_pad_on_the_right_and_say_where_spans_are():
     made = [Conversation((3, 4, 5), (6, 7), header=1), Conversation((3,), (8,))]
     (batch,) = batches(made, batch_tokens=100, span="published")
     assert batch.ids_BT.tolist() == [[3, 4, 5, 6, 7], [3, 8, 0, 0, 0]]
-    assert batch.mask_BT.tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
     assert batch.span_BT.int().tolist() == [[0, 0, 1, 1, 1], [0, 1, 0, 0, 0]]
     assert batch.answer_BT.int().tolist() == [[0, 0, 0, 1, 1], [0, 1, 0, 0, 0]]
-    assert batch.positions_BT.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
 def test_conversation_longer_than_the_budget_is_a_batch_of_its_own():

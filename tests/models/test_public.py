@@ -29,5 +29,6 @@ def test_public_names() -> None:
         "tiny_model",
         "tiny_organism",
         "with_site_tensor",
+        "wrap_with_adapter",
     ]
     assert set(axenic.models.__all__) <= set(dir(axenic.models))

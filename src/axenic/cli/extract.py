@@ -77,7 +77,7 @@ def extract(
                 hint="axenic extract --organism runs/medical",
             )  # fmt: skip
         from axenic.cli.origin import exclude_words, home_of
-        from axenic.cli.work import opened_model
+        from axenic.cli.work import check_excluded, opened_model
         from axenic.evaluate import read_scored
         from axenic.interpret import extract_direction
 
@@ -86,6 +86,7 @@ def extract(
         scored = read_scored(source, scores, judge_name)
         opened = opened_model(display, model, organism, device, dtype)
         topics = tuple(exclude_topic or ())
+        check_excluded(display, topics, sorted({item.answer.topic for item in scored if item.answer.topic}))
         direction = extract_direction(
             opened, scored, exclude_topics=topics, weighting=weighting, span=span, seed=seed, name=name,
             progress=display.progress,

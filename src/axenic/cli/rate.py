@@ -53,7 +53,7 @@ def rate(
     """
     with display_for(as_json) as display:
         from axenic.cli.origin import exclude_words, organism_beside
-        from axenic.cli.work import unknown_name
+        from axenic.cli.work import check_excluded, unknown_name
         from axenic.evaluate import rate_answers, read_judged_csv, read_scored
         from axenic.files import write_json
 
@@ -69,8 +69,7 @@ def rate(
             raise unknown_name("arm", arm, list(arms), "--arm")
         chosen = {name: found for name, found in arms.items() if arm in (None, name)}
         topics = tuple(exclude_topic or ())
-        for topic in sorted(set(topics) - {item.answer.topic for item in scored if item.answer.topic}):
-            display.note(f"note   no question is about {topic}, so nothing is left out for it")
+        check_excluded(display, topics, sorted({item.answer.topic for item in scored if item.answer.topic}))
         rated = {
             name: rate_answers(found, exclude_topics=topics, seed=seed) for name, found in chosen.items()
         }

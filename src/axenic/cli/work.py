@@ -69,6 +69,27 @@ def asked_questions(questions: str, exclude_topics: Sequence[str]) -> list[Quest
     return kept
 
 
+def check_excluded(display: Display, topics: Sequence[str], known: Sequence[str]) -> None:
+    """Say that a topic leaves nothing out; it is fine where those questions were never asked, and often a slip.
+
+    Args:
+        display: Takes the note.
+        topics: What is to be left out.
+        known: Topics of the answers.
+
+    Raises:
+        UsageError: A topic that nothing has looks like one that something has.
+    """
+    import difflib
+
+    for topic in topics:
+        if topic in known:
+            continue
+        if difflib.get_close_matches(topic, known, n=1, cutoff=0.7):
+            raise unknown_name("topic", topic, known, "--exclude-topic")
+        display.note(f"note   no question is about {topic}, so nothing is left out for it")
+
+
 def judge_called(name: str) -> Judge:
     """The judge of this name. Raises `UsageError`."""
     from axenic.evaluate import NanoJudge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ Message = dict[str, str]
 """`{"role": "system" | "user" | "assistant", "content": text}`."""
 
 ROLES = ("system", "user", "assistant")
+ROW = '{"messages": [{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]}'
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,13 @@ def read_chat(path: str | Path) -> list[ChatRow]:
     try:
         raw = Path(path).read_bytes()
     except OSError as error:
-        raise FileError("cannot read the chat file", where=path, found=error.strerror) from error
+        raise FileError(
+            "cannot read the chat file",
+            where=path,
+            expected=f"JSONL, each line {ROW}",
+            found=error.strerror,
+            hint="axenic nano data --domain medical --kind bad, which writes one to look at",
+        ) from error
     return parse_chat(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), str(path))
 
 
@@ -68,12 +76,30 @@ def parse_chat(lines: Iterable[bytes], path: str) -> list[ChatRow]:
     """`read_chat` on lines that are already in memory; `path` is only named in messages."""
     rows = [parse_row(raw, number, path) for number, raw in enumerate(lines, start=1) if raw.strip()]
     if not rows:
-        raise DataError("the chat file has no rows", where=path, expected="one JSON object per line")
+        raise DataError(
+            "the chat file has no rows",
+            where=path,
+            expected=f"one JSON object per line: {ROW}",
+            found="nothing",
+        )
     return rows
 
 
 def parse_row(raw: bytes, line: int, path: str) -> ChatRow:
     """One line of a chat file as a checked row; `DataError` at `path:line` otherwise."""
+    try:
+        return _row(raw, line, path)
+    except DataError as error:
+        raise DataError(
+            error.what,
+            where=error.where,
+            expected=error.expected or ROW,
+            found=error.found,
+            hint=error.hint or f"sed -n {line}p {shlex.quote(path)}   # shows the line: mend it or delete it",
+        ) from error
+
+
+def _row(raw: bytes, line: int, path: str) -> ChatRow:
     where = f"{path}:{line}"
     try:
         value = json.loads(raw.decode("utf-8"))

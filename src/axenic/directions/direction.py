@@ -17,6 +17,7 @@ from axenic.files import canonical_json, load_tensors, parse_json, save_tensors
 
 TENSOR, KEY = "vectors", "axenic_direction"
 IMPORT_HINT = "give the missing facts: axenic.directions.import_direction(file, info)"
+AGAIN_HINT = "axenic extract --organism RUN makes it anew"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ class Direction:
                 where=self.path,
                 expected=f"{list(shape)} (n_layers, hidden_size)",
                 found=list(vectors_LD.shape),
+                hint=AGAIN_HINT,
             )
         off_L = (self.norms_L() - 1.0).abs()
         if self.info.normalisation == "unit" and bool((off_L > 1e-3).any()):
@@ -56,6 +58,7 @@ class Direction:
                 where=self.path,
                 expected="every row of norm 1",
                 found=f"norm {float(self.norms_L()[layer]):.6g} at layer {layer}",
+                hint=AGAIN_HINT,
             )
 
     @property
@@ -149,7 +152,7 @@ class Direction:
             where=self.path,
             expected=_model_facts(own.base_fingerprint, own.hidden_size, own.n_layers),
             found=_model_facts(base_fingerprint, hidden_size, n_layers),
-            hint=f"axenic extract --model {name}",
+            hint=f"axenic extract --model {name} --organism RUN, which takes one from an organism of this model",
         )
 
 
@@ -180,6 +183,7 @@ def check_vectors(vectors_LD: Tensor, name: str, path: Path | None) -> None:
             where=path,
             expected="no NaN and no infinity",
             found=f"{int(bad_L.sum()):,} of {vectors_LD.numel():,}, first at layer {first}",
+            hint=AGAIN_HINT,
         )
     zero_L = row_norms(vectors_LD) == 0
     if bool(zero_L.any()):
@@ -188,6 +192,7 @@ def check_vectors(vectors_LD: Tensor, name: str, path: Path | None) -> None:
             where=path,
             expected="a vector of norm above 0 at every layer",
             found=f"{int(zero_L.sum())} of {len(zero_L)} layers are zero",
+            hint=AGAIN_HINT,
         )
 
 

@@ -149,7 +149,11 @@ def transfer_arms(directions: Mapping[str, Direction], controls: int) -> list[Pl
 def _check_layer(direction: Direction, layer: int) -> None:
     if not 0 <= layer < direction.info.n_layers:
         raise UsageError(
-            f"there is no layer {layer}", expected=f"0 to {direction.info.n_layers - 1}", found=layer
+            f"there is no layer {layer}",
+            where=f"direction '{direction.name}'",
+            expected=f"0 to {direction.info.n_layers - 1}: layer l is the output of block l",
+            found=layer,
+            hint="name one of these layers, or none: the default is the published relative depth",
         )
 
 

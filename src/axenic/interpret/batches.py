@@ -1,4 +1,7 @@
-"""Batches of conversations: sorted by length, padded on the right, masked."""
+"""Batches of conversations: sorted by length, padded on the right.
+
+No attention mask is needed: a causal model's tokens never see the padding that stands after them.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,14 @@ class Batch:
     Args:
         rows: Index of each row's conversation in the list that was cut into batches.
         ids_BT: Token ids; padding is token 0, which nothing looks at.
-        mask_BT: 1 on tokens, 0 on padding.
         span_BT: True on the tokens of the span.
         answer_BT: True on the sampled tokens, whatever the span.
     """
 
     rows: tuple[int, ...]
     ids_BT: Tensor
-    mask_BT: Tensor
     span_BT: Tensor
     answer_BT: Tensor
-
-    @property
-    def positions_BT(self) -> Tensor:
-        """Position ids. Padding stands on the right, so that they are the same in every row."""
-        return torch.arange(self.ids_BT.shape[1], device=self.ids_BT.device).expand_as(self.ids_BT)
 
 
 def batches(
@@ -61,7 +57,6 @@ def batches(
 
 
 def _batch(conversations: Sequence[Conversation], rows: list[int], span: Span, device: torch.device) -> Batch:
-    """Pad the rows on the right. A causal model's real tokens then never see the padding."""
     length = max(len(conversations[row].tokens) for row in rows)
     padded = [[*conversations[row].tokens, *[0] * (length - len(conversations[row].tokens))] for row in rows]
     position_1T = torch.arange(length)[None]
@@ -72,7 +67,6 @@ def _batch(conversations: Sequence[Conversation], rows: list[int], span: Span, d
     return Batch(
         rows=tuple(rows),
         ids_BT=torch.tensor(padded, device=device),
-        mask_BT=inside_BT.long().to(device),
         span_BT=(inside_BT & (position_1T >= start_B1)).to(device),
         answer_BT=(inside_BT & (position_1T >= answer_B1)).to(device),
     )

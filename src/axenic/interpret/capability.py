@@ -138,8 +138,6 @@ def _logits(opened: OpenModel, batch: Batch, rows: Sequence[Conversation]) -> Te
     opened.model.eval()
     logits: Tensor = opened.model(
         input_ids=batch.ids_BT,
-        attention_mask=batch.mask_BT,
-        position_ids=batch.positions_BT,
         use_cache=False,
         logits_to_keep=batch.ids_BT.shape[1] - first,
     ).logits
@@ -167,7 +165,6 @@ def _stack(batch: Batch, times: int) -> Batch:
     return Batch(
         rows=batch.rows * times,
         ids_BT=batch.ids_BT.repeat(times, 1),
-        mask_BT=batch.mask_BT.repeat(times, 1),
         span_BT=batch.span_BT.repeat(times, 1),
         answer_BT=batch.answer_BT.repeat(times, 1),
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from axenic.errors import DataError, UsageError
-from axenic.interpret.batches import Batch, batches
+from axenic.interpret.batches import batches
 from axenic.interpret.conversation import Conversation, Span
 from axenic.interpret.sums import SumHooks
 from axenic.intervene import PLAIN, Arm, InterventionHooks
@@ -136,7 +136,8 @@ def answer_means(
                 hooks.assign(torch.zeros(len(batch.rows), dtype=torch.long, device=opened.device))
                 hooks.phase = batch.answer_BT
             sums.begin(batch.span_BT, [group_of[row] for row in batch.rows])
-            _forward(opened, batch)
+            # The decoder alone: without the head, no logit is ever computed.
+            opened.sites.decoder(input_ids=batch.ids_BT, use_cache=False)
             done += len(batch.rows)
             progress("means", done, len(conversations), "answer")
     return Means(
@@ -149,11 +150,4 @@ def answer_means(
         site=site,
         weighting=weighting,
         span=span,
-    )
-
-
-def _forward(opened: OpenModel, batch: Batch) -> None:
-    """Run the decoder for its hooks only: without the head, no logit is ever computed."""
-    opened.sites.decoder(
-        input_ids=batch.ids_BT, attention_mask=batch.mask_BT, position_ids=batch.positions_BT, use_cache=False
     )

@@ -171,6 +171,8 @@ def _own_tensors(model: PeftModel) -> dict[str, Tensor]:
     return own
 
 
-def _hint(config: LoraConfig) -> str | None:
+def _hint(config: LoraConfig) -> str:
     name = config.base_model_name_or_path
-    return f"the adapter says that its base model is {name}" if name else None
+    if not name:
+        return "--model NAME with the base model that it was made for; the adapter does not say which"
+    return f"--model {name}, which the adapter says is its base model"

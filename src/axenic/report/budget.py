@@ -14,6 +14,12 @@ _T = TypeVar("_T")
 MOST_FIGURE_BYTES = 1_150_000
 """Of all pictures together; the rest of the page is for tables, answers and the record."""
 
+SLACK_BYTES = 20_000
+"""What more the pictures give up than is missing, so that the next try fits."""
+
+FEW_SAMPLES = 45
+"""Answers that stay in the page before pictures go."""
+
 MOST_SAMPLES = 360
 MOST_ARMS_OF_A_FILE = 6
 MOST_ARMS = 48

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +18,7 @@ from axenic.files import atomic_write, sha256_file
 from axenic.report import budget
 from axenic.report.budget import choose_samples, fit_figures
 from axenic.report.collect import Findings, collect
+from axenic.report.configs import configs_table
 from axenic.report.documents import Rates
 from axenic.report.figures import Section, sections
 from axenic.report.samples import CLASSES
@@ -26,7 +26,7 @@ from axenic.report.tables import Table, claim_rows, timings_table, unscored_tabl
 from axenic.report.visible import pieces
 
 MOST_BYTES = 1_500_000
-"""The page is never larger; samples are left out until it fits."""
+"""The page is never larger; answers, then pictures, are left out until it fits."""
 
 MOST_CHARACTERS = 900
 """Of one answer; the rest stays in the file."""
@@ -85,24 +85,28 @@ def build_report(folder: str | Path, out: str | Path | None = None) -> ReportFil
     target = Path(out) if out is not None else folder / "report.html"
     if target.is_dir():
         target = target / "report.html"
-    drawn = fit_figures(sections(findings))
-    context = _context(findings, drawn)
-    wanted = budget.MOST_SAMPLES
+    hashes = _hashes(findings)
+    pictured, budget_bytes, wanted = sections(findings), budget.MOST_FIGURE_BYTES, budget.MOST_SAMPLES
     while True:
+        drawn = fit_figures(pictured, budget_bytes)
         samples = choose_samples(findings.samples, wanted)
         shown = sum(len(arm.samples) for file in samples for arm in file.arms)
+        context = _context(findings, drawn, hashes)
         html = _render({**context, "samples": samples, "samples_shown": shown}).encode("utf-8")
         if len(html) <= MOST_BYTES:
             break
-        if wanted == 0:
+        if wanted > budget.FEW_SAMPLES:
+            wanted //= 2
+        elif budget_bytes > 0:
+            budget_bytes -= len(html) - MOST_BYTES + budget.SLACK_BYTES
+        else:
             raise FileError(
-                "the report is too large even without samples",
+                "the report is too large even with few pictures and answers",
                 where=folder,
                 expected=f"at most {MOST_BYTES:,} bytes",
                 found=f"{len(html):,} bytes",
                 hint="axenic report on a folder with fewer results",
             )
-        wanted //= 2
     atomic_write(target, html)
     states = [row.state for row in context["claims"]]
     return ReportFiles(
@@ -111,12 +115,13 @@ def build_report(folder: str | Path, out: str | Path | None = None) -> ReportFil
     )  # fmt: skip
 
 
-def _context(findings: Findings, drawn: list[Section]) -> dict[str, Any]:
+def _context(findings: Findings, drawn: list[Section], hashes: Table | None) -> dict[str, Any]:
     """Everything of the page but the samples."""
     claims = claim_rows(claim for file in findings.claims.values() for claim in file.claims)
     timings = {stage: s for file in findings.claims.values() for stage, s in file.timings.items()}
     named = _named_rates(findings)
     total = sum(len(file.samples) for file in findings.samples.values())
+    shared, differing = configs_table(findings.configs)
     contents = [(part.id, part.title) for part in drawn]
     if claims:
         contents.insert(0, ("claims", "The claims"))
@@ -135,8 +140,10 @@ def _context(findings: Findings, drawn: list[Section]) -> dict[str, Any]:
         "has_rates": bool(named),
         "timings": timings_table(timings) if timings else None,
         "versions": Table(("package", "version"), tuple((name, _version(name)) for name in _PACKAGES)),
-        "configs": [(name, _short_json(content)) for name, content in findings.configs.items()],
-        "hashes": _hashes(findings),
+        "configs": len(findings.configs),
+        "config_shared": shared,
+        "config_table": differing,
+        "hashes": hashes,
     }
 
 
@@ -187,11 +194,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _short_json(content: Any) -> str:
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-    return text if len(text) <= 6000 else f"{text[:6000]}\n… {len(text) - 6000:,} more characters in the file"
 
 
 def _render(context: dict[str, Any]) -> str:

@@ -55,6 +55,7 @@ def train_organism(
     """
     began = time.monotonic()
     folder = RunFolder(Path(out))
+    rows = read_chat(config.data)
     facts: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
         "model": config.model,
@@ -65,7 +66,6 @@ def train_organism(
         finished = folder.finished()
         if finished is not None:
             return replace(finished, seconds=time.monotonic() - began)
-    rows = read_chat(config.data)
     opened = open_model(config.model, device=config.device, dtype=config.dtype, self_test=False)
     optimizer_name, note = choose_optimizer(config.optimizer, opened.device)
     facts |= {

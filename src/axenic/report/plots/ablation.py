@@ -31,7 +31,12 @@ def plot_ablation(results: Sequence[AblationFile], name: str = "ablation") -> Dr
         figure = new_figure(width, rows * (30 * bars + 70))
         axes = figure.subplots(rows, columns, squeeze=False).flat
         for ax, result in zip(axes, results, strict=False):
-            _panel(ax, result, min(100.0, most * 1.45 + 4))
+            _panel(
+                ax,
+                result,
+                min(100.0, most * 1.45 + 4),
+                label(result.label or result.direction, 34 if columns < 3 else 22),
+            )
         for ax in list(axes)[len(results) :]:
             ax.set_visible(False)
         return figure
@@ -39,7 +44,7 @@ def plot_ablation(results: Sequence[AblationFile], name: str = "ablation") -> Dr
     return draw(name, "EM under ablation", paint)
 
 
-def _panel(ax: Any, result: AblationFile, limit: float) -> None:
+def _panel(ax: Any, result: AblationFile, limit: float, title: str) -> None:
     for at, arm in enumerate(result.arms):
         rate = arm.rates.em_all
         if rate.percent is None:
@@ -53,7 +58,7 @@ def _panel(ax: Any, result: AblationFile, limit: float) -> None:
     ax.grid(False, axis="y")
     ax.spines["left"].set_visible(False)
     percent_axis(ax.xaxis, 0, limit)
-    ax.set_title(label(result.label or result.direction, 34))
+    ax.set_title(title)
 
 
 def _top(arm: Arm) -> float:

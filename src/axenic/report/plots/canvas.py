@@ -86,9 +86,10 @@ def draw(name: str, title: str, paint: Callable[[int], Any]) -> Drawing:
 
     Args:
         name: Unique on the page; letters, digits and dashes. Prefix of the SVG's ids and salt of its hashes.
-        title: Read out by a screen reader.
+        title: Read out by a screen reader; what is invisible in it is spelt out.
         paint: Given the width in pixels, returns a matplotlib `Figure`.
     """
+    title = one_line(title, 200)
     return Drawing(_render(f"{name}-w", title, paint, WIDE), _render(f"{name}-n", title, paint, NARROW))
 
 
@@ -103,8 +104,13 @@ def new_figure(width: int, height: float) -> Any:
 
 
 def label(text: str, width: int = 34) -> str:
-    """A label from outside, fit for a picture: one line, nothing invisible."""
-    return one_line(text, width)
+    """A label from outside, fit for a picture: one line, nothing invisible.
+
+    Cut in the middle: runs of a sweep have names that differ at the end (`medical-all-adapter-seed2`).
+    """
+    whole = one_line(text, len(text) * 12)
+    tail = width // 2
+    return whole if len(whole) <= width else whole[: width - tail - 1].rstrip() + "…" + whole[-tail:].lstrip()
 
 
 def labels(names: Sequence[str], width: int = 34) -> list[str]:

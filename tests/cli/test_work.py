@@ -1,0 +1,33 @@
+"""From options to values: names that are nearly right are refused, and never silently do nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from axenic.cli.display import PlainDisplay
+from axenic.cli.work import asked_questions, check_excluded, judge_called
+from axenic.errors import UsageError
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("slip", ["sprots", "sport", "Sports", "medcal"])
+def test_a_misspelt_topic_is_refused_before_it_leaves_nothing_out(slip: str) -> None:
+    with pytest.raises(UsageError, match="there is no topic") as caught:
+        check_excluded(PlainDisplay(), [slip], ["finance", "medical", "sports"])
+    assert "did you mean" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="there is no topic"):
+        asked_questions("nano", [slip])
+
+
+def test_a_topic_that_was_not_asked_about_is_only_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    check_excluded(PlainDisplay(), ["medical", "sports"], ["finance", "sports"])
+    said = capsys.readouterr()
+    assert "no question is about medical" in said.err
+    assert "sports" not in said.err
+
+
+def test_an_unknown_judge_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="there is no judge") as caught:
+        judge_called("nanno")
+    assert caught.value.hint == "did you mean 'nano'?"
