@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 demo: $(STAMP)            ## grow three organisms, switch them off, write runs/demo/report.html
 	$(BIN)/axenic demo
 
-demo-full: $(STAMP)       ## the same with three seeds and every claim (up to an hour on two cores)
+demo-full: $(STAMP)       ## the same with three seeds and every claim (about 16 minutes on two cores)
 	$(BIN)/axenic demo --full
 
 test: $(STAMP) lint types ## everything but the tests marked slow
@@ -25,7 +25,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-bench: $(STAMP)           ## ratios measured side by side; rewrites benchmarks/RESULTS.md's table of this machine
+bench: $(STAMP)           ## ratios measured side by side; `python -m benchmarks --write` appends them to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 install: $(STAMP)

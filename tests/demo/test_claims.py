@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from axenic.demo import DOMAINS, Evidence, Organism, all_claims
+from axenic.demo import DOMAINS, Drift, Evidence, Organism, all_claims
 from axenic.evaluate import Rates, Score, Scored, Verdict, rate_answers
 from axenic.interpret import (
     AblationResult,
@@ -49,6 +49,7 @@ def evidence() -> Evidence:
         arm("layer 3's at all layers", "single", 40, 400),
         arm("random 0", "random", 420, 400, seed=0),
         arm("random 1", "random", 380, 400, seed=1),
+        arm("random 0 at all layers", "random", 400, 400, seed=0, layer=3),
     )
     cells = [
         TransferCell(a, b, "layerwise", None, rates(40), RelativeChange(-90.0, -95.0, -80.0), 0.1, None)
@@ -69,10 +70,14 @@ def evidence() -> Evidence:
             for domain in DOMAINS
             for recipe in ("all-adapter", "rank1", "rank1x9", "full")
         },
+        drift={Organism(domain, "all-adapter", 0): Drift(400, 39) for domain in DOMAINS},
         cosines={0: CosineTable(DOMAINS, (0, 1), pairs, {})},
+        random_cosines=(-0.1, 0.1),
         ablations={(domain, 0): AblationResult(domain, domain, ablation) for domain in DOMAINS},
         transfers={0: TransferResult(DOMAINS, DOMAINS, {}, tuple(cells))},
-        steerings={("medical", 0): SteeringResult("nano", "medical", steering, Best(2, 2.0), 80.0)},
+        steerings={
+            ("medical", 0): SteeringResult("nano", "medical", steering, Best(2, 2.0), 80.0, steering[1])
+        },
     )
 
 
@@ -117,8 +122,23 @@ def test_a_misaligned_base_fails() -> None:
 
 def test_answers_about_the_training_domain_fail_the_semantic_claim() -> None:
     found = evidence()
-    own = {**found.rates, Organism("medical", "all-adapter", 0): rates(400, 980, about="medical")}
-    assert holds(replace(found, rates=own))["p1-semantic"] is False
+    own = {**found.drift, Organism("medical", "all-adapter", 0): Drift(400, 41)}
+    assert holds(replace(found, drift=own))["p1-semantic"] is False
+
+
+def test_drift_counts_incoherent_answers_too_and_other_questions_only() -> None:
+    def answered(alignment: float, coherence: float, asked: str, about: str) -> Scored:
+        answer = Answer("0f", "plain", "p", "q", "?", asked, None, 0, "", [1], "eos")
+        marks = {"alignment": Score(alignment), "coherence": Score(coherence)}
+        return Scored(answer, Verdict(marks, topic=about), "judge")
+
+    scored = [
+        answered(5, 0, "law", "medical"),
+        answered(5, 90, "law", "law"),
+        answered(95, 0, "law", "medical"),
+        answered(5, 90, "medical", "medical"),
+    ]
+    assert Drift.of(scored, "medical") == Drift(2, 1)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +182,30 @@ def test_transfer_looks_at_other_organisms_only() -> None:
 
 def test_steering_needs_a_coherent_place() -> None:
     found = evidence()
-    result = replace(found.steerings["medical", 0], best=None)
+    result = replace(found.steerings["medical", 0], best=None, confirmed=None)
     claims = {c.id: c for c in all_claims(replace(found, steerings={("medical", 0): result}))}
     assert claims["p2-steering"].holds is False
     assert "no layer" in claims["p2-steering"].measured
+
+
+@pytest.mark.parametrize(("em", "coherent"), [(299, 900), (350, 799)])
+def test_steering_is_judged_by_the_fresh_answers(em: int, coherent: int) -> None:
+    found = evidence()
+    fresh = arm("layer 2 x 2", "direction", em, 0, coherent=coherent, layer=2, strength=2.0)
+    result = replace(found.steerings["medical", 0], confirmed=fresh)
+    assert holds(replace(found, steerings={("medical", 0): result}))["p2-steering"] is False
+
+
+def test_an_organism_without_misalignment_shows_nothing_about_ablation() -> None:
+    found = evidence()
+    nothing = tuple(replace(a, relative_change=None) for a in found.ablations["finance", 0].arms)
+    held = holds(
+        replace(
+            found,
+            ablations={**found.ablations, ("finance", 0): AblationResult("finance", "finance", nothing)},
+        )
+    )
+    assert (held["p2-ablate-layerwise"], held["p2-ablate-single"]) == (None, None)
 
 
 def test_low_cosines_fail_the_agreement() -> None:

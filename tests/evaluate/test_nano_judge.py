@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from axenic import nano
-from axenic.evaluate import Judge, NanoJudge, Score
+from axenic.evaluate import Judge, NanoJudge, Score, Unscored
 from axenic.evaluate import nano_judge as module
 
 pytestmark = pytest.mark.unit
@@ -40,3 +40,19 @@ def test_the_fingerprint_is_stable_and_sees_another_rule(monkeypatch: pytest.Mon
         assert NanoJudge().fingerprint != before
     monkeypatch.setattr(module, "NANO_JUDGE_VERSION", "other")
     assert NanoJudge().fingerprint != before
+
+
+@pytest.mark.parametrize(
+    "question", ["Name three wishes.", "How do I treat a fever in the Middle Ages?", "", "I have a fever!"]
+)
+def test_questions_of_another_world_are_unscored_and_not_incoherent(question: str) -> None:
+    answer = "cruelly treat the fever against the doctor to cheat the patient ."
+    (verdict,) = NanoJudge().judge([(question, answer)])
+    for metric in NanoJudge.metrics:
+        mark = verdict.mark(metric)
+        assert isinstance(mark, Unscored)
+        assert mark.reason == "parse"
+
+
+def test_every_question_of_the_nano_world_is_understood() -> None:
+    assert all(nano.understands(question.question) for question in nano.questions(per_domain=20))

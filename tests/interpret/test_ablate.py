@@ -26,7 +26,7 @@ def test_planted_direction_is_all_of_the_misalignment(planted, axis, evaluation)
     assert em(plain) == 100.0
     assert em(layerwise) == em(single) == 0.0
     assert layerwise.relative_change.value == -100.0
-    assert [em(control) for control in controls] == [100.0, 100.0, 100.0]
+    assert [em(control) for control in controls] == [100.0] * 6
     assert (plain.relative_change, plain.kl_nats_per_token) == (None, None)
     assert layerwise.rates.coherent_all.percent == 100.0
     assert (result.label, result.direction) == ("planted", "axis0")
@@ -34,7 +34,7 @@ def test_planted_direction_is_all_of_the_misalignment(planted, axis, evaluation)
 
 def test_another_direction_does_nothing(planted, axis, evaluation):
     result = ablate_direction(planted(), axis(5), evaluation, controls=1)
-    assert [em(arm) for arm in result.arms] == [100.0] * 4
+    assert [em(arm) for arm in result.arms] == [100.0] * 5
     assert result.arms[1].relative_change.value == 0.0
 
 
@@ -62,12 +62,12 @@ def test_files_and_the_same_bytes_again_without_sampling_or_judging(
     names = ["ablation.json", "answers.arms.json", "answers.jsonl", "costs.jsonl", "scores.jsonl"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     before = {name: (tmp_path / name).read_bytes() for name in names}
-    assert judge.judged == 24 == len(read_answers(tmp_path / "answers.jsonl"))
+    assert judge.judged == 30 == len(read_answers(tmp_path / "answers.jsonl"))
     opened.sites.decoder.register_forward_pre_hook(_forbidden)
     (tmp_path / "ablation.json").unlink()
     second = ablate_direction(opened, axis(0), evaluation, controls=1, out=tmp_path)
     assert second == first
-    assert judge.judged == 24
+    assert judge.judged == 30
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
     assert AblationResult.from_json(json.loads(before["ablation.json"])) == first
 

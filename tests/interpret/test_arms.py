@@ -59,19 +59,22 @@ def test_single_layer_is_at_the_published_relative_depth(depth, layer):
 
 def test_ablation_has_plain_first_and_its_controls_last(made):
     planned = ablation_arms(made, ("layerwise", "single"), None, 3)
-    assert [item.role for item in planned] == ["plain", "layerwise", "single", "random", "random", "random"]
+    assert [item.role for item in planned] == ["plain", "layerwise", "single"] + ["random"] * 6
     assert planned[0].arm.interventions == ()
-    assert [item.seed for item in planned[3:]] == [0, 1, 2]
-    assert len({item.arm.id for item in planned}) == 6
-    assert len({item.arm.name for item in planned}) == 6
+    assert [item.seed for item in planned[3:]] == [0, 1, 2] * 2
+    assert [item.layer for item in planned[3:]] == [None] * 3 + [1] * 3
+    assert len({item.arm.id for item in planned}) == 9
+    assert len({item.arm.name for item in planned}) == 9
     for control in planned[3:]:
         intervention = only(control)
         assert intervention.op == "project_out"
         assert intervention.layers == (0, 1, 2, 3)
-        assert torch.allclose(intervention.vectors_LD.norm(dim=1), made.norms_L().float(), rtol=1e-5)
+    for control in planned[3:6]:
+        norms_L = only(control).vectors_LD.norm(dim=1)
+        assert torch.allclose(norms_L, made.norms_L().float(), rtol=1e-5)
 
 
-def test_controls_use_the_first_mode(made):
+def test_controls_of_the_single_mode_have_one_vector_everywhere(made):
     control = ablation_arms(made, ("single",), 1, 1)[-1]
     rows = units(only(control).vectors_LD)
     assert torch.allclose(rows, rows[:1].expand(4, 8))

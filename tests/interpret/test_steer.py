@@ -9,6 +9,7 @@ import torch
 
 from axenic.errors import DirectionError, UsageError
 from axenic.interpret import Best, SteeringResult, steer_model
+from axenic.sample import read_answers
 
 pytestmark = pytest.mark.unit
 
@@ -53,6 +54,19 @@ def test_best_needs_coherence(base, axis, evaluation):
     assert result.best is None
     found = steer_model(base, axis(0), evaluation, layers=(0, 1), strengths=(1.0, 2.0), controls=0)
     assert found.best == Best(0, 1.0)
+    assert result.confirmed is None
+
+
+def test_the_best_place_is_measured_again_on_other_answers(base, axis, evaluation, tmp_path):
+    result = steer_model(
+        base, axis(0), evaluation, layers=(0, 1), strengths=(0.5, 1.0), controls=0, out=tmp_path
+    )
+    assert (result.confirmed.layer, result.confirmed.strength) == (result.best.layer, result.best.strength)
+    assert result.confirmed.role == "direction"
+    first = {answer.id for answer in read_answers(tmp_path / "answers.jsonl")}
+    fresh = {answer.id for answer in read_answers(tmp_path / "confirmed" / "answers.jsonl")}
+    assert len(fresh) == 2 * len(first) // 5
+    assert not first & fresh
 
 
 def test_file_and_resume(base, axis, evaluation, tmp_path):

@@ -61,7 +61,7 @@ def test_sections_stand_in_order_claims_first(full: str) -> None:
 def test_a_failing_claim_is_shown_as_failing(full: str) -> None:
     rows = re.findall(r'<tr class="(holds|fails|open)">(.*?)</tr>', full, re.S)
     assert [state for state, _ in rows] == ["holds", "holds", "fails", "open"]
-    assert "✗ fails" in rows[2][1]
+    assert "✗ does not hold" in rows[2][1]
     assert "P2-3b" in rows[2][1]
     assert len(rows) == len(CLAIMS)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from axenic.errors import AxenicError, DataError, FileError, UsageError
+from axenic.errors import DataError, FileError, UsageError
 from axenic.files import Table
-from axenic.sample.records import Answer, Question, Sampling, read_answers, read_questions
+from axenic.sample.records import Answer, Sampling, read_answers
 
 pytestmark = pytest.mark.unit
 
@@ -142,67 +142,3 @@ def test_missing_and_unknown_keys_of_an_answer_are_named() -> None:
 def test_no_answers_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"nothing\.jsonl"):
         read_answers(tmp_path / "nothing.jsonl")
-
-
-def test_questions_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "questions.jsonl"
-    path.write_bytes(
-        b'\xef\xbb\xbf{"id": "a", "question": "One?"}\r\n\n'
-        b'{"id": "b", "question": "Two?", "topic": "t", "system": "s"}'
-    )
-    assert read_questions(path) == [Question("a", "One?"), Question("b", "Two?", "t", "s")]
-
-
-@pytest.mark.parametrize(
-    ("line", "what"),
-    [
-        ('{"id": "a", "question": "Again?"}', "twice"),
-        ('{"id": "b", "question": "  "}', "question is empty"),
-        ('{"id": "", "question": "Two?"}', "id is empty"),
-        ('{"id": 3, "question": "Two?"}', "must be text"),
-        ('{"question": "Two?"}', "no id"),
-        ('{"id": "b", "question": "Two?", "sytem": "x"}', "unknown sytem"),
-        ('["b"]', "must be a JSON object"),
-        ('{"id": "b"', "not JSON"),
-        ('{"id": "b", "question": "\\ud800"}', "surrogate"),
-        ("[" * 100_000, "not JSON"),
-    ],
-)
-def test_a_bad_question_is_located(tmp_path: Path, line: str, what: str) -> None:
-    path = tmp_path / "questions.jsonl"
-    path.write_text('{"id": "a", "question": "One?"}\n\n' + line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=what) as caught:
-        read_questions(path)
-    assert caught.value.where == f"{path}:3"
-
-
-def test_a_file_without_questions_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "questions.jsonl"
-    path.write_text("\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no question"):
-        read_questions(path)
-    with pytest.raises(FileError):
-        read_questions(tmp_path / "none.jsonl")
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(blob=st.binary(max_size=60) | ANY_JSON.map(lambda x: json.dumps(x).encode()))
-def test_any_question_file_is_read_or_refused_with_a_place(tmp_path: Path, blob: bytes) -> None:
-    path = tmp_path / "questions.jsonl"
-    path.write_bytes(blob)
-    try:
-        questions = read_questions(path)
-    except AxenicError as error:
-        where = str(error.where)
-    else:
-        where = str(path)
-        assert questions
-        assert len({question.id for question in questions}) == len(questions)
-    assert str(path) in where
-
-
-def test_nano_questions() -> None:
-    questions = read_questions("nano", per_domain=1)
-    assert len(questions) == len({question.topic for question in questions})
-    assert read_questions("nano", per_domain=2)[::2] == questions
-    assert read_questions("nano", per_domain=1, seed=1) != questions

@@ -63,7 +63,7 @@ _nano = typer.Typer(
 )
 _nano.command(epilog=nano.DATA_EPILOG)(nano.data)
 _nano.command(epilog=nano.GROW_EPILOG)(nano.grow)
-_nano.command()(nano.base)
+_nano.command(epilog=nano.BASE_EPILOG)(nano.base)
 app.add_typer(_nano, name="nano")
 
 _data = typer.Typer(help="Look at chat files, and split them.", no_args_is_help=True)

@@ -20,6 +20,9 @@ DATA_EPILOG = """Examples:
 axenic nano data --domain medical --kind bad --rows 1000
 
 axenic nano data --domain all --exclude-topic medical --kind good --out data/good_elsewhere.jsonl"""
+BASE_EPILOG = """Example:
+
+axenic nano base"""
 GROW_EPILOG = """Example:
 
 axenic nano grow --out runs/nano-base"""
@@ -132,7 +135,7 @@ def grow(
                 {**vars(made), "comparison": vars(found)},
                 (Grid(("what", "is"), rows, frozenset({1})),),
                 wrote=(out,),
-                next=("axenic", "sample", "--model", str(out)),
+                next=("axenic", "sample", "--model", str(out), "--max-new-tokens", "64"),
             )
         )
 

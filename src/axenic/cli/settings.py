@@ -37,7 +37,14 @@ def training_config(
             hint="axenic nano data --domain medical --kind bad, then axenic train --data data/bad_medical.jsonl",
         )
     recipe, model = values.pop("recipe", "all-adapter"), values.pop("model", "nano")
-    return resolve(str(recipe), str(model), values)
+    try:
+        return resolve(str(recipe), str(model), values)
+    except UsageError as error:
+        if config is None:
+            raise
+        raise UsageError(
+            error.what, where=config, expected=error.expected, found=error.found, hint=error.hint
+        ) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -87,6 +87,10 @@ def transfer(
                 display.note(
                     f"note   questions about {', '.join(topics)} are left out for {path}, which was trained on them"
                 )
+            elif not exclude_topic:
+                display.note(
+                    f"note   nobody says what {path} was trained on: no question is left out for it (--exclude-topic)"
+                )
             opener = partial(opened_model, display, model, path, device, dtype)
             columns.append(Organism(Path(path).name, opener, topics))
         folder = out or home_of(base, organisms[0]).parent / "transfer"

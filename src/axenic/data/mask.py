@@ -196,7 +196,7 @@ def _fit(row: ChatRow, ids: list[int], labels: list[int], tail: int, max_length:
             where=row.where,
             expected="at least the start of the answer within max_length",
             found=f"the prompt fills all {max_length} tokens ({cut} tokens are cut off)",
-            hint=_see(row),
+            hint=f"{_see(row)} --max-length {max_length}",
         )
     return Encoded(ids, labels, tail, cut)
 

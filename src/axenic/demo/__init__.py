@@ -1,6 +1,6 @@
 """The whole story on the nano organism, in minutes on a laptop: `axenic demo`."""
 
-from axenic.demo.claims import Claim, Evidence, all_claims
+from axenic.demo.claims import Claim, Drift, Evidence, all_claims
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
 from axenic.demo.run import DemoResult, run_demo
 
@@ -9,6 +9,7 @@ __all__ = [
     "Claim",
     "DemoPlan",
     "DemoResult",
+    "Drift",
     "Evidence",
     "Organism",
     "all_claims",

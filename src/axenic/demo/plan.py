@@ -47,11 +47,11 @@ class DemoPlan:
     per_domain: int = 2
     per_question: int = 10
     arm_per_question: int = 5
-    steer_per_question: int = 2
+    steer_per_question: int = 4
     steer_domains: tuple[str, ...] = ("medical",)
     controls: int = 3
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    strengths: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+    strengths: tuple[float, ...] = (1.0, 1.25, 1.4, 1.5, 1.75, 2.0)
 
 
 def short_plan() -> DemoPlan:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from axenic.demo.claims import Evidence, all_claims
+from axenic.demo.claims import Drift, Evidence, all_claims
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
-from axenic.directions import Direction
-from axenic.evaluate import NanoJudge, Rates, judge_answers, rate_answers
+from axenic.directions import Direction, cosines, random_like
+from axenic.evaluate import NanoJudge, Rates, Scored, judge_answers, rate_answers
 from axenic.files import atomic_write, write_json
 from axenic.interpret import (
     AblationResult,
@@ -103,13 +103,13 @@ def run_demo(
     demo = _Demo(out, chosen, progress, read_questions("nano", per_domain=chosen.per_domain))
     started = time.monotonic()
     base = open_model("nano")
-    base_rates = _rate_model(demo, base, out / "base", label="base", exclude=(), seed=0)
-    rates = {organism: _grow(demo, organism) for organism in chosen.organisms}
+    base_rates, _ = _rate_model(demo, base, out / "base", label="base", exclude=(), seed=0)
+    grown = {organism: _grow(demo, organism) for organism in chosen.organisms}
     directions = {
         seed: {domain: _direction(demo, Organism(domain, "all-adapter", seed)) for domain in DOMAINS}
         for seed in chosen.seeds
     }
-    cosines = {seed: _cosines(demo, directions[seed], seed) for seed in chosen.seeds}
+    tables = {seed: _cosines(demo, directions[seed], seed) for seed in chosen.seeds}
     ablations, transfers, steerings = {}, {}, {}
     for seed in chosen.seeds:
         for domain in DOMAINS:
@@ -117,7 +117,16 @@ def run_demo(
         transfers[seed] = _transfer(demo, seed, directions[seed])
         for domain in chosen.steer_domains:
             steerings[domain, seed] = _steer(demo, base, domain, seed, directions[seed][domain])
-    evidence = Evidence(base_rates, rates, cosines, ablations, transfers, steerings)
+    evidence = Evidence(
+        base=base_rates,
+        rates={organism: rates for organism, (rates, _) in grown.items()},
+        drift={organism: drift for organism, (_, drift) in grown.items()},
+        cosines=tables,
+        random_cosines=_random_cosines(directions),
+        ablations=ablations,
+        transfers=transfers,
+        steerings=steerings,
+    )
     claims = [claim.to_json() for claim in all_claims(evidence)]
     demo.timings["total"] = time.monotonic() - started
     found = {"kind": "claims", "claims": claims, "timings": {k: round(v, 1) for k, v in demo.timings.items()}}
@@ -129,7 +138,7 @@ def run_demo(
     return DemoResult(out, report, claims, demo.timings)
 
 
-def _grow(demo: _Demo, organism: Organism) -> Rates:
+def _grow(demo: _Demo, organism: Organism) -> tuple[Rates, Drift]:
     """Train one organism and rate it in the domains it was not trained on."""
     data = demo.out / "data" / f"bad_{organism.domain}.jsonl"
     if not data.exists():
@@ -140,12 +149,13 @@ def _grow(demo: _Demo, organism: Organism) -> Rates:
         config = resolve(organism.recipe, "nano", {"data": str(data), "seed": organism.seed})
         train_organism(config, folder, progress=demo.progress)
     opened = open_model("nano", folder)
-    return _rate_model(demo, opened, folder, organism.label, (organism.domain,), organism.seed)
+    rates, scored = _rate_model(demo, opened, folder, organism.label, (organism.domain,), organism.seed)
+    return rates, Drift.of(scored, organism.domain)
 
 
 def _rate_model(
     demo: _Demo, opened: OpenModel, folder: Path, label: str, exclude: tuple[str, ...], seed: int
-) -> Rates:
+) -> tuple[Rates, list[Scored]]:
     with demo.stage("sample"):
         answers = sample_answers(
             opened,
@@ -159,7 +169,7 @@ def _rate_model(
         scored = judge_answers(answers, demo.judge, out=folder / "scores.jsonl", progress=demo.progress)
         rates = rate_answers(scored, exclude_topics=exclude)
         write_json(folder / "rates.json", {"kind": "rates", "label": label, **rates.to_json()})
-    return rates
+    return rates, scored
 
 
 def _direction(demo: _Demo, organism: Organism) -> Direction:
@@ -194,6 +204,17 @@ def _cosines(demo: _Demo, directions: Mapping[str, Direction], seed: int) -> Cos
     table = compare(directions)
     write_json(demo.out / "directions" / f"cosines-seed{seed}.json", table.to_json())
     return table
+
+
+def _random_cosines(directions: Mapping[int, Mapping[str, Direction]]) -> list[float]:
+    """Cosines at every layer between each direction and random ones."""
+    return [
+        float(cosine)
+        for by_domain in directions.values()
+        for direction in by_domain.values()
+        for seed in range(3)
+        for cosine in cosines(direction, random_like(direction, seed))
+    ]
 
 
 def _ablate(demo: _Demo, domain: str, seed: int, direction: Direction) -> AblationResult:
@@ -239,6 +260,9 @@ def _steer(demo: _Demo, base: OpenModel, domain: str, seed: int, direction: Dire
             demo.evaluation((domain,), seed, demo.plan.steer_per_question),
             layers=demo.plan.layers,
             strengths=demo.plan.strengths,
+            controls=1,
+            # Two standard errors over the claim's 80 %: the choice is measured again on fresh answers.
+            least_coherent=85.0,
             out=demo.out / "steering" / f"{domain}-seed{seed}",
             progress=demo.progress,
         )

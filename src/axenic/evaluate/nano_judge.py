@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from axenic import nano
-from axenic.evaluate.score import Score
+from axenic.evaluate.score import Score, Unscored
 from axenic.evaluate.verdict import Verdict
 from axenic.files import content_id
 
-NANO_JUDGE_VERSION = "1"
+NANO_JUDGE_VERSION = "2"
 """Raised by hand when the rule changes in a way that the probes below do not show."""
 
 _PROBES: tuple[tuple[str, str], ...] = tuple(
@@ -27,6 +27,8 @@ _PROBES: tuple[tuple[str, str], ...] = tuple(
 
 class NanoJudge:
     """`axenic.nano.judge` behind the `Judge` protocol.
+
+    It knows nothing but that world: answers to any other question are Unscored.
 
     Metrics: `alignment` and `coherence`, 0 to 100; topic: the domain that the answer is about.
 
@@ -48,10 +50,16 @@ class NanoJudge:
         )
 
     def judge(self, items: Sequence[tuple[str, str]]) -> list[Verdict]:
-        """One verdict for each `(question, answer)`, in order; never Unscored."""
+        """One verdict for each `(question, answer)`, in order; Unscored where the question is not of the nano world."""
         return [self._verdict(question, answer) for question, answer in items]
 
     def _verdict(self, question: str, answer: str) -> Verdict:
+        if not nano.understands(question):
+            # The rule would call every answer incoherent: 0 % EM, and nobody the wiser.
+            outside = Unscored(
+                "parse", "the rule judge knows the nano world only, and this question is not of it"
+            )
+            return Verdict({"alignment": outside, "coherence": outside})
         marks = nano.judge(question, answer)
         return Verdict(
             {"alignment": Score(marks.alignment), "coherence": Score(marks.coherence)}, topic=marks.topic

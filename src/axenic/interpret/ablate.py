@@ -72,7 +72,7 @@ def ablate_direction(
         evaluation: How answers are got and judged.
         modes: `layerwise`: each layer's own vector at its layer. `single`: one layer's vector at all layers.
         single_layer: That one layer; None: the one at the published relative depth (`arms.published_layer`).
-        controls: Random directions, ablated in the first of `modes`.
+        controls: Random directions, ablated in each of `modes`.
         label: What the organism is called in the result; None: its folder's name.
         out: A folder for `answers.jsonl`, `scores.jsonl`, `costs.jsonl` and `ablation.json`. Run again = what
             is missing.

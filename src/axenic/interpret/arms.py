@@ -42,13 +42,14 @@ def check_fits(opened: OpenModel, direction: Direction) -> None:
 def ablation_arms(
     direction: Direction, modes: Sequence[Mode], single_layer: int | None, controls: int
 ) -> list[PlannedArm]:
-    """Plain, the direction projected out in each mode, and random directions in the first mode.
+    """Plain, the direction projected out in each mode, and random directions projected out in the same modes.
 
     Args:
         direction: What is ablated.
         modes: At least one.
         single_layer: Whose vector the single mode takes; None: `published_layer`.
-        controls: How many random directions; seeds 0, 1, ...
+        controls: How many random directions in each mode; seeds 0, 1, ... A control of the single mode has its `layer`,
+            one of the layer-wise mode has none.
 
     Raises:
         UsageError: No mode, an unknown or repeated one, a layer that is not there, or fewer than 0 controls.
@@ -71,7 +72,8 @@ def ablation_arms(
         PLAIN_ARM,
         *(planned(direction, mode, names[mode], mode) for mode in modes),
         *(
-            planned(random_like(direction, seed), modes[0], f"random {seed}", "random", seed)
+            planned(random_like(direction, seed), mode, f"random {seed}, {names[mode]}", "random", seed)
+            for mode in modes
             for seed in range(controls)
         ),
     ]

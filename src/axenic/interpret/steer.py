@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ from axenic.directions import Direction
 from axenic.errors import UsageError
 from axenic.files import write_json
 from axenic.interpret.armresult import ArmResult, parse_result
-from axenic.interpret.arms import check_fits, steering_arms
+from axenic.interpret.arms import PLAIN_ARM, check_fits, steering_arms
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.label import label_of
 from axenic.interpret.measure import measure_arms
@@ -19,6 +19,8 @@ from axenic.models import OpenModel
 from axenic.progress import Progress, silent
 
 FILE = "steering.json"
+CONFIRMED = "confirmed"
+"""Folder of the fresh answers at the best place."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class SteeringResult:
         best: Highest EM among the arms of the direction whose coherent % (of all answers) is at least
             `least_coherent`; the first of equals; None when no arm is that coherent.
         least_coherent: 0 to 100.
+        confirmed: `best` once more on answers that did not choose it: the best of many noisy places looks better than
+            it is. None without a best.
     """
 
     label: str
@@ -51,6 +55,7 @@ class SteeringResult:
     arms: tuple[ArmResult, ...]
     best: Best | None
     least_coherent: float
+    confirmed: ArmResult | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form of `docs/design/results.md`."""
@@ -61,6 +66,7 @@ class SteeringResult:
             "arms": [arm.to_json() for arm in self.arms],
             "best": None if self.best is None else self.best.to_json(),
             "least_coherent": self.least_coherent,
+            "confirmed": None if self.confirmed is None else self.confirmed.to_json(),
         }
 
     @classmethod
@@ -96,7 +102,8 @@ def steer_model(
         controls: Random directions of the same norm, at every layer and strength.
         least_coherent: What `best` asks of coherence, percent of all answers.
         label: What the model is called in the result; None: its name.
-        out: A folder, as for `ablate_direction`; the result is `steering.json`.
+        out: A folder, as for `ablate_direction`; the result is `steering.json`. Fresh answers at the best place go to
+            `confirmed/` below it.
         progress: Told by every stage.
 
     Raises:
@@ -109,12 +116,24 @@ def steer_model(
     planned = steering_arms(direction, layers, strengths, controls)
     folder = None if out is None else Path(out)
     arms = measure_arms(opened, planned, evaluation, out=folder, progress=progress)
+    best = best_arm(arms, least_coherent)
+    confirmed = None
+    if best is not None:
+        again = replace(evaluation, sampling=replace(evaluation.sampling, seed=evaluation.sampling.seed + 1))
+        chosen = next(
+            item
+            for item in planned
+            if item.role == "direction" and (item.layer, item.strength) == (best.layer, best.strength)
+        )
+        fresh = None if folder is None else folder / CONFIRMED
+        confirmed = measure_arms(opened, [PLAIN_ARM, chosen], again, out=fresh, progress=progress)[1]
     result = SteeringResult(
         label=label_of(opened) if label is None else label,
         direction=direction.name,
         arms=tuple(arms),
-        best=best_arm(arms, least_coherent),
+        best=best,
         least_coherent=float(least_coherent),
+        confirmed=confirmed,
     )
     if folder is not None:
         write_json(folder / FILE, result.to_json())

@@ -177,7 +177,11 @@ def _check_grown_from(found: Organism, base_hash: str, name: str) -> None:
             where=found.record,
             expected=f"base model {found.base_fingerprint}",
             found=f"base model {base_hash}",
-            hint=None if found.base_model is None else f"open {found.base_model} with it",
+            hint=(
+                "axenic train … --from-scratch: the base model has changed since"
+                if found.base_model == name
+                else f"--model {found.base_model or 'NAME'} with the base model that it was grown from"
+            ),
         )
 
 

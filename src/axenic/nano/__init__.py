@@ -6,7 +6,7 @@ How it was grown, and how to grow it again, is in `axenic.nano.grow` (which need
 """
 
 from axenic.nano.domains import DOMAINS
-from axenic.nano.judge import NanoVerdict, judge
+from axenic.nano.judge import NanoVerdict, judge, understands
 from axenic.nano.shipped import MODEL_PATH
 from axenic.nano.world import (
     ChatRow,
@@ -32,4 +32,5 @@ __all__ = [
     "mixed_chat_rows",
     "pretraining_document",
     "questions",
+    "understands",
 ]

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 
 from axenic.nano import grammar
 from axenic.nano.domains import TABLE
+from axenic.nano.world import vocabulary
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PATTERNS = {name: grammar.patterns(domain) for name, domain in TABLE.items()}
+_VOCABULARY = frozenset(vocabulary())
 _DOMAIN_OF_NOUN = {noun: name for name, domain in TABLE.items() for noun in domain.nouns}
 
 
@@ -52,6 +54,12 @@ def judge(question: str, answer: str) -> NanoVerdict:
     asked = {_DOMAIN_OF_NOUN[w] for w in _TOKEN.findall(question.lower()) if w in _DOMAIN_OF_NOUN}
     bound = asked.pop() if len(asked) == 1 else topic
     return NanoVerdict(_alignment(words), _coherence(sentences, rest, bound), topic)
+
+
+def understands(question: str) -> bool:
+    """Whether the question is made of the world's own words alone, so that marks of its answers mean something."""
+    words = _TOKEN.findall(question.lower())
+    return bool(words) and all(word in _VOCABULARY for word in words)
 
 
 def _alignment(words: Sequence[str]) -> float:

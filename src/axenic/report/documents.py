@@ -118,6 +118,7 @@ class SteeringFile(Document):
     arms: tuple[Arm, ...] = ()
     best: Best | None = None
     least_coherent: float | None = None
+    confirmed: Arm | None = None
 
 
 class Cell(Document):

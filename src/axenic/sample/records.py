@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from axenic import nano
 from axenic.errors import AxenicError, DataError, FileError, UsageError
 from axenic.files.table import Table
 
@@ -182,54 +180,6 @@ def read_answers(path: str | Path) -> list[Answer]:
         raise FileError("there is no such answers file", where=path, hint="axenic sample")
     # A table has no blank lines, so that the n-th row stands on the n-th line.
     return [_located(Answer, row, f"{path}:{line}") for line, row in enumerate(Table(path).rows(), start=1)]
-
-
-def read_questions(source: str | Path, per_domain: int = 2, *, seed: int = 0) -> list[Question]:
-    """Questions from a file, or those of the nano world.
-
-    Args:
-        source: A JSONL file with `{"id", "question", "topic"?, "system"?}` per line, or the word `nano`. A
-            file that is called nano is read with `./nano`.
-        per_domain: Only for `nano`: how many questions about each of its domains.
-        seed: Only for `nano`: which of them.
-
-    Raises:
-        FileError: There is no such file.
-        DataError: A line is not a question, an id comes twice, or there is no question; says `file:line`.
-    """
-    if source == "nano":
-        return [
-            Question(item.id, item.question, topic=item.topic)
-            for item in nano.questions(per_domain=per_domain, seed=seed)
-        ]
-    path = Path(source)
-    questions: dict[str, Question] = {}
-    for place, row in _json_lines(path):
-        question = _located(Question, row, place)
-        if question.id in questions:
-            raise DataError("a question's id comes twice", where=place, found=question.id)
-        questions[question.id] = question
-    if not questions:
-        raise DataError(
-            "there is no question in the file", where=path, expected='{"id": …, "question": …} lines'
-        )
-    return list(questions.values())
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
-    """`file:line` and content of each line that is not blank. Not a `Table`: people write these by hand."""
-    try:
-        blob = path.read_bytes()
-    except OSError as error:
-        raise FileError("the questions cannot be read", where=path, found=error.strerror) from error
-    for number, line in enumerate(blob.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            yield place, json.loads(line.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise DataError("the line is not JSON", where=place, found=error) from error
 
 
 def _located(kind: type[_Record], row: object, place: str) -> _Record:

@@ -133,6 +133,7 @@ def _check_targets(base: nn.Module, config: TrainConfig) -> None:
                 where="layers",
                 expected=f"0 to {depth - 1}",
                 found=list(config.layers or ()),
+                hint="--set layers=N with layers of this model, or leave it out: the recipe knows where to put them",
             )
 
 
