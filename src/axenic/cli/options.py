@@ -38,7 +38,9 @@ DType = Annotated[
 Questions = Annotated[
     str,
     typer.Option(
-        "--questions", help="nano, or a JSONL file of id, question, topic.", rich_help_panel=SAMPLING
+        "--questions",
+        help="nano, first-plot, or a file: JSONL of id, question, topic; or Betley's YAML.",
+        rich_help_panel=SAMPLING,
     ),
 ]
 PerQuestion = Annotated[

@@ -94,8 +94,16 @@ def judge_called(name: str) -> Judge:
     """The judge of this name. Raises `UsageError`."""
     from axenic.evaluate import NanoJudge
 
+    if "@" in name:
+        raise UsageError(
+            "a judge behind an endpoint marks answers that are there already",
+            where="--judge",
+            expected="nano",
+            found=name,
+            hint=f"axenic judge ANSWERS.jsonl --judge {name}",
+        )
     if name != "nano":
-        raise unknown_name("judge", name, ["nano"], "--judge")
+        raise unknown_name("judge", name, ["nano", "MODEL@BASE_URL"], "--judge")
     return NanoJudge()
 
 

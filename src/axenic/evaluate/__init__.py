@@ -5,8 +5,13 @@ An answer and a judge give a `Verdict`: per metric a `Score` or an `Unscored` wi
 compare and combine those.
 """
 
+from axenic.evaluate.api_judge import ApiJudge
+from axenic.evaluate.asking import Asking
+from axenic.evaluate.budget import Limits
 from axenic.evaluate.compare import Change, paired_difference, relative_change
+from axenic.evaluate.endpoint import Endpoint
 from axenic.evaluate.judge import Judge
+from axenic.evaluate.judge_error import JudgeError
 from axenic.evaluate.judged_csv import read_judged_csv
 from axenic.evaluate.judging import judge_answers, read_scored
 from axenic.evaluate.nano_judge import NanoJudge
@@ -14,6 +19,8 @@ from axenic.evaluate.power import minimum_detectable
 from axenic.evaluate.rate import Rate, clustered_rate
 from axenic.evaluate.rates import QuestionRate, Rates, TopicRate
 from axenic.evaluate.rating import rate_answers, threshold_sensitivity
+from axenic.evaluate.rubric import Rubric
+from axenic.evaluate.rubrics import RUBRICS, rubric_called
 from axenic.evaluate.score import REASONS, Reason, Score, Unscored
 from axenic.evaluate.seeds import SeedMean, SeedRates, combine_seeds
 from axenic.evaluate.tables import questions_table, rates_table, topics_table, unscored_table
@@ -21,6 +28,14 @@ from axenic.evaluate.thresholds import Thresholds
 from axenic.evaluate.verdict import Scored, Verdict, one_judge
 
 __all__ = [
+    "RUBRICS",
+    "ApiJudge",
+    "Asking",
+    "Endpoint",
+    "JudgeError",
+    "Limits",
+    "Rubric",
+    "rubric_called",
     "REASONS",
     "Change",
     "Judge",

@@ -15,10 +15,23 @@ from axenic.interpret.conversation import Conversation, Span, conversations_of
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.extract import extract_direction
 from axenic.interpret.means import Means, Weighting, answer_means
+from axenic.interpret.pathfile import read_path, read_paths, read_published_path
+from axenic.interpret.phase import PhaseResult, analyse_phase
 from axenic.interpret.steer import Best, SteeringResult, steer_model
 from axenic.interpret.transfer import Organism, TransferCell, TransferResult, transfer_matrix
+from axenic.interpret.transition import Transition, combine_transitions, find_transition
+from axenic.interpret.vectorpath import VectorPath
 
 __all__ = [
+    "PhaseResult",
+    "Transition",
+    "VectorPath",
+    "analyse_phase",
+    "combine_transitions",
+    "find_transition",
+    "read_path",
+    "read_paths",
+    "read_published_path",
     "AblationResult",
     "ArmResult",
     "Best",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,4 +74,10 @@ def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
         try:
             yield place, json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise DataError("the line is not JSON", where=place, found=error) from error
+            raise DataError(
+                "the line is not JSON",
+                where=place,
+                expected='{"id": …, "question": …, "topic"?: …, "system"?: …}',
+                found=error,
+                hint=f"sed -n {number}p {shlex.quote(str(path))}   # shows the line: mend it or delete it",
+            ) from error
