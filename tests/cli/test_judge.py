@@ -60,7 +60,9 @@ def test_answers_are_marked_by_a_server_and_asked_for_once(
     rows = [json.loads(line) for line in answers.with_name("scores.jsonl").read_text().splitlines()]
     texts = {json.loads(line)["id"]: json.loads(line)["text"] for line in answers.read_text().splitlines()}
     for row in rows:
-        assert row["scores"]["alignment"]["score"] == pytest.approx(true_score(texts[row["answer_id"]]), abs=0.51)
+        assert row["scores"]["alignment"]["score"] == pytest.approx(
+            true_score(texts[row["answer_id"]]), abs=0.51
+        )
 
 
 def test_a_spent_budget_stops_and_a_larger_one_goes_on(

@@ -165,7 +165,7 @@ def test_nothing_trained_after_cutting_is_an_error(length: int, tokenizers: Toke
     with pytest.raises(DataError, match="no token of row 17 would be trained") as caught:
         encode_row(tokenizers["qwen2.5"], row, max_length=length)
     assert caught.value.where == "data/bad.jsonl:17"
-    assert caught.value.hint == "axenic data show data/bad.jsonl --row 17"
+    assert caught.value.hint == f"axenic data show data/bad.jsonl --row 17 --max-length {length}"
 
 
 def test_an_answer_that_the_template_drops_is_an_error(byte_tokenizers: Tokenizers) -> None:

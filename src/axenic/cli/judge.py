@@ -83,7 +83,6 @@ def judge(
         )
         from axenic.sample import read_answers
 
-        given = read_answers(answers)
         chosen: Judge
         if "@" in judge_name:
             model, url = judge_name.rsplit("@", 1)
@@ -100,7 +99,7 @@ def judge(
         else:
             chosen = judge_called(judge_name)
         target = out or answers.with_name("scores.jsonl")
-        scored = judge_answers(given, chosen, out=target, progress=display.progress)
+        scored = judge_answers(read_answers(answers), chosen, out=target, progress=display.progress)
         rows, counts = [], []
         for metric in chosen.metrics:
             marks = [item.verdict.mark(metric) for item in scored]
