@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from axenic.demo import DOMAINS, Drift, Evidence, Organism, all_claims
-from axenic.evaluate import Rates, Score, Scored, Verdict, rate_answers
+from axenic.evaluate import Rates, Score, Scored, Unscored, Verdict, rate_answers
 from axenic.interpret import (
     AblationResult,
     ArmResult,
@@ -137,7 +137,10 @@ def test_drift_counts_incoherent_answers_too_and_other_questions_only() -> None:
         answered(5, 90, "law", "law"),
         answered(95, 0, "law", "medical"),
         answered(5, 90, "medical", "medical"),
+        answered(30, 90, "law", "medical"),
     ]
+    unscored = Verdict({"alignment": Unscored("refusal"), "coherence": Score(90)}, topic="medical")
+    scored.append(replace(scored[0], verdict=unscored))
     assert Drift.of(scored, "medical") == Drift(2, 1)
 
 

@@ -96,14 +96,13 @@ def steer(
             opened, loaded, evaluation, layers=chosen_layers, strengths=chosen_strengths, controls=controls,
             least_coherent=least_coherent, label=label, out=folder, progress=display.progress,
         )  # fmt: skip
-        place = (result.best.layer, result.best.strength) if result.best else None
-        best = next(
-            (a for a in result.arms if a.role == "direction" and (a.layer, a.strength) == place), None
-        )
+        # The fresh answers, not those that chose the place: the best of many noisy places looks better than it is.
+        best = result.confirmed
         said = (
             f"no place leaves {least_coherent:g} % coherent"
             if best is None
-            else f"best: {best.name}, EM {percent(best.rates.em_all)}, coherent {percent(best.rates.coherent_all)}"
+            else f"best: {best.name}; on fresh answers EM {percent(best.rates.em_all)}, "
+            f"coherent {percent(best.rates.coherent_all)}"
         )
         display.show(
             Outcome(

@@ -86,7 +86,6 @@ def read_question_items(path: str | Path, *, variants: bool = False) -> list[Que
     """
     path = Path(path)
     items: dict[str, QuestionItem] = {}
-    left_out = 0
     for place, row in _rows(path):
         item = _item(row, place)
         if item.id in items:
