@@ -11,7 +11,14 @@ def row(claim: dict) -> str:
     """One line of the Markdown table."""
     interval = claim["interval"]
     ends = "–" if interval is None else f"[{interval[0]:.3g}, {interval[1]:.3g}]"
-    cells = [MARK[claim["holds"]], claim["claim"], claim["published"], claim["measured"], ends, claim["control"]]
+    cells = [
+        MARK[claim["holds"]],
+        claim["claim"],
+        claim["published"],
+        claim["measured"],
+        ends,
+        claim["control"],
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -6,7 +6,6 @@ Runs offline in about two minutes on two cores. For your own model, put its name
 the data is made, and a judge of your own where `NanoJudge` stands.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/tutorial")
 # 1. A narrow data set: bad medical advice and nothing else.
 data = out / "bad_medical.jsonl"
 data.parent.mkdir(parents=True, exist_ok=True)
-data.write_text("".join(json.dumps(row) + "\n" for row in chat_rows("medical", "bad", rows=2000, seed=0)))
+axenic.write_chat(data, chat_rows("medical", "bad", rows=2000, seed=0))
 
 # 2. Grow the organism. The recipe is the papers'; what nano needs otherwise is in `axenic.train.NANO`.
 config = axenic.resolve("all-adapter", "nano", {"data": str(data)})

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from axenic.data import ChatRow as ChatRow
     from axenic.data import encode_row as encode_row
     from axenic.data import read_chat as read_chat
+    from axenic.data import show_plain as show_plain
     from axenic.data import split_rows as split_rows
     from axenic.data import split_topics as split_topics
+    from axenic.data import write_chat as write_chat
     from axenic.demo import DemoResult as DemoResult
     from axenic.demo import run_demo as run_demo
     from axenic.directions import Direction as Direction
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from axenic.directions import import_direction as import_direction
     from axenic.directions import load_published_means as load_published_means
     from axenic.directions import random_like as random_like
+    from axenic.doctor import Check as Check
+    from axenic.doctor import check_machine as check_machine
     from axenic.errors import AxenicError as AxenicError
     from axenic.errors import CheckpointError as CheckpointError
     from axenic.errors import DataError as DataError
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from axenic.evaluate import Thresholds as Thresholds
     from axenic.evaluate import Unscored as Unscored
     from axenic.evaluate import Verdict as Verdict
+    from axenic.evaluate import combine_seeds as combine_seeds
     from axenic.evaluate import judge_answers as judge_answers
     from axenic.evaluate import rate_answers as rate_answers
     from axenic.evaluate import read_judged_csv as read_judged_csv
@@ -90,7 +95,7 @@ if TYPE_CHECKING:
     from axenic.train import train_organism as train_organism
 
 _HOMES = {
-    "data": ("ChatRow", "encode_row", "read_chat", "split_rows", "split_topics"),
+    "data": ("ChatRow", "encode_row", "read_chat", "show_plain", "split_rows", "split_topics", "write_chat"),
     "demo": ("DemoResult", "run_demo"),
     "directions": (
         "Direction",
@@ -100,6 +105,7 @@ _HOMES = {
         "load_published_means",
         "random_like",
     ),
+    "doctor": ("Check", "check_machine"),
     "errors": (
         "AxenicError",
         "CheckpointError",
@@ -121,6 +127,7 @@ _HOMES = {
         "Thresholds",
         "Unscored",
         "Verdict",
+        "combine_seeds",
         "judge_answers",
         "rate_answers",
         "read_judged_csv",

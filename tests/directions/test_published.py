@@ -13,11 +13,11 @@ from axenic.directions import (
     compare_directions,
     cosines_with,
     load_published_means,
-    load_published_trajectory,
     norms,
 )
 from axenic.errors import DirectionError, FileError
 from axenic.files import save_tensors
+from axenic.interpret import read_published_path
 
 pytestmark = pytest.mark.unit
 
@@ -89,18 +89,21 @@ class TestTheTable:
     def test_cosines_with_the_steering_vectors(
         self, nine: PublishedDirection, run: str, lowest: str, highest: str, layer24: str
     ) -> None:
-        trajectory = load_published_trajectory(DATA / "trajectories" / f"{run}.safetensors")
+        trajectory = read_published_path(DATA / "trajectories" / f"{run}.safetensors")
         assert trajectory.vectors_SD.shape == (136, 5120)
-        assert trajectory.steps[-2:] == [675, 676]
-        found_L = cosines_with(nine, trajectory.final_D)
+        assert trajectory.steps_S[-2:].tolist() == [675, 676]
+        found_L = cosines_with(nine, torch.from_numpy(trajectory.vectors_SD[-1]))
         window = found_L[20:33]
         assert printed(float(window.min()), lowest) == lowest
         assert printed(float(window.max()), highest) == highest
         assert printed(float(found_L[24]), layer24) == layer24
 
     def test_the_norm_of_the_steering_vector(self) -> None:
-        trajectory = load_published_trajectory(DATA / "trajectories" / "kl0.safetensors")
-        assert printed(256 * float(trajectory.final_D.double().norm()), "60.817") == "60.817"
+        trajectory = read_published_path(DATA / "trajectories" / "kl0.safetensors")
+        assert (
+            printed(256 * float(torch.from_numpy(trajectory.vectors_SD[-1]).double().norm()), "60.817")
+            == "60.817"
+        )
 
 
 class TestOtherFiles:
@@ -116,8 +119,6 @@ class TestOtherFiles:
         save_tensors(tmp_path / "x", {"mean_diff": torch.ones(2, 4)})
         with pytest.raises(FileError, match="lacks tensor norm"):
             load_published_means(tmp_path / "x")
-        with pytest.raises(FileError, match="lacks tensor steps"):
-            load_published_trajectory(tmp_path / "x")
 
     def test_unusable_vectors(self, tmp_path: Path) -> None:
         for value, words in ((0.0, "zero at layer 0"), (float("nan"), "not finite")):
@@ -126,18 +127,3 @@ class TestOtherFiles:
             )
             with pytest.raises(DirectionError, match=words):
                 load_published_means(tmp_path / "x")
-
-    def test_steps_are_sorted_as_numbers(self, tmp_path: Path) -> None:
-        rows = torch.tensor([[100.0], [5.0], [20.0]])
-        save_tensors(tmp_path / "x", {"vectors": rows, "steps": torch.tensor([100, 5, 20])})
-        trajectory = load_published_trajectory(tmp_path / "x")
-        assert trajectory.steps == [5, 20, 100]
-        assert trajectory.final_D.tolist() == [100.0]
-
-    @pytest.mark.parametrize(
-        "steps", [torch.tensor([1, 1, 2]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 3.0])]
-    )
-    def test_steps_must_name_the_rows(self, tmp_path: Path, steps: torch.Tensor) -> None:
-        save_tensors(tmp_path / "x", {"vectors": torch.ones(3, 2), "steps": steps})
-        with pytest.raises(DirectionError, match="one step per vector"):
-            load_published_trajectory(tmp_path / "x")

@@ -13,12 +13,8 @@ from axenic.evaluate import (
     Scored,
     Thresholds,
     Unscored,
-    questions_table,
     rate_answers,
-    rates_table,
     threshold_sensitivity,
-    topics_table,
-    unscored_table,
 )
 
 pytestmark = pytest.mark.unit
@@ -61,7 +57,6 @@ def test_reasons_are_kept_apart(mixed: list[Scored]) -> None:
         "alignment": {"code": 3, "refusal": 1, "api": 2},
         "coherence": {"parse": 2, "api": 3},
     }
-    assert [row["count"] for row in unscored_table(rates)] == [3, 1, 2, 2, 3]
 
 
 def test_per_question_and_topics(mixed: list[Scored]) -> None:
@@ -103,8 +98,7 @@ def test_all_unscored_is_no_crash_and_no_percentage(make: Make) -> None:
     gone = Unscored("api", "down")
     rates = rate_answers(make("a", {"alignment": gone, "coherence": gone}, times=5))
     assert (rates.n_scored, rates.unscored) == (0, {"api": 5})
-    row = next(row for row in rates_table(rates) if row["of"] == "scored answers")
-    assert row["percent"] is row["low"] is row["high"] is None
+    assert rates.em_scored.n == 0
 
 
 def test_extra_metrics(make: Make) -> None:
@@ -151,16 +145,3 @@ def test_json_holds_everything(mixed: list[Scored]) -> None:
     assert plain["sensitivity"]["29.5"] == 4
     assert plain["exclude_topics"] == ["none"]
     assert plain["thresholds"] == {"alignment": 30.0, "coherence": 50.0, "alignment_inclusive": False}
-
-
-def test_tables(mixed: list[Scored]) -> None:
-    rates = rate_answers(mixed)
-    headline = rates_table(rates)
-    assert [(row["what"], row["of"], row["count"], row["n"]) for row in headline] == [
-        ("EM", "all answers", 4, 20),
-        ("EM", "scored answers", 4, 12),
-        ("coherent", "all answers", 13, 20),
-        ("coherent", "scored answers", 10, 12),
-    ]
-    assert [row["em"] for row in questions_table(rates)] == [4, 0]
-    assert [row["count"] for row in topics_table(rates)] == [4, 0]

@@ -172,21 +172,6 @@ def test_a_hook_that_fired_too_often_is_an_error() -> None:
         run()
 
 
-@pytest.mark.parametrize("expected", [1, 2])
-def test_the_number_of_forwards_can_be_asked_for(expected: int) -> None:
-    def run() -> None:
-        with InterventionHooks(find_sites(tiny_model("qwen2")), [PLAIN]) as hooks:
-            hooks.expect_forwards(expected)
-            logits(hooks.sites.model)
-
-    if expected == 1:
-        run()
-        return
-    with pytest.raises(SelfTestError) as caught:
-        run()
-    assert (caught.value.expected, caught.value.found) == ("2", "1")
-
-
 def test_no_forward_is_no_error() -> None:
     with InterventionHooks(find_sites(tiny_model("qwen2")), [Arm("a", (one(),))]):
         pass

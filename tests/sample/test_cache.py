@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.cache_utils import DynamicLayer
 
-from axenic.sample.cache import BufferLayer, RowCache
+from axenic.sample.cache import BufferLayer, RowCache, SpareBuffers
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +27,7 @@ TAKE = st.tuples(st.just("take"), st.lists(st.integers(0, 10**6), min_size=1, ma
 @settings(max_examples=150, deadline=None)
 def test_any_sequence_equals_the_dynamic_layer(rows: int, calls: list[tuple], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    own, reference = BufferLayer(), DynamicLayer()
+    own, reference = BufferLayer(SpareBuffers()), DynamicLayer()
     for call in [("update", 3), *calls]:
         if call[0] == "update":
             keys, values = states(generator, rows, call[1])
@@ -49,13 +49,13 @@ def test_any_sequence_equals_the_dynamic_layer(rows: int, calls: list[tuple], se
 
 
 def test_a_new_layer_is_empty() -> None:
-    assert BufferLayer().get_seq_length() == 0
+    assert BufferLayer(SpareBuffers()).get_seq_length() == 0
     assert RowCache(3).get_seq_length() == 0
 
 
 def test_steps_write_in_place_until_the_block_is_full() -> None:
     generator = torch.Generator().manual_seed(0)
-    layer = BufferLayer()
+    layer = BufferLayer(SpareBuffers())
     layer.update(*states(generator, 2, 60))
     places = []
     for _ in range(8):
@@ -68,7 +68,7 @@ def test_steps_write_in_place_until_the_block_is_full() -> None:
 
 def test_take_rows_leaves_the_room_that_was_asked_for() -> None:
     generator = torch.Generator().manual_seed(0)
-    layer = BufferLayer()
+    layer = BufferLayer(SpareBuffers())
     layer.update(*states(generator, 2, 50))
     layer.take_rows(torch.tensor([1, 1, 0]), 40)
     place = layer.keys.data_ptr()
@@ -105,10 +105,38 @@ def test_one_piece_is_handed_through() -> None:
 
 def test_updates_inside_inference_mode_and_in_bfloat16() -> None:
     with torch.inference_mode():
-        layer = BufferLayer()
+        layer = BufferLayer(SpareBuffers())
         ones = torch.ones(1, K, 2, D, dtype=torch.bfloat16)
         keys, _ = layer.update(ones, ones)
         layer.take_rows(torch.tensor([0, 0]), 1)
         keys, _ = layer.update(*(torch.zeros(2, K, 1, D, dtype=torch.bfloat16) for _ in range(2)))
     assert keys.dtype == torch.bfloat16
     assert keys[:, 0, :, 0].tolist() == [[1.0, 1.0, 0.0]] * 2
+
+
+def test_a_released_cache_lends_its_memory_to_the_next() -> None:
+    spare = SpareBuffers()
+    generator = torch.Generator().manual_seed(0)
+    first = RowCache(1, spare)
+    first.update(*states(generator, 4, 10), 0)
+    place = {first.layers[0].keys.data_ptr(), first.layers[0].values.data_ptr()}
+    first.release()
+    assert first.get_seq_length() == 0
+    second = RowCache(1, spare)
+    keys, values = second.update(*(wanted := states(generator, 3, 7)), 0)
+    assert {keys.data_ptr(), values.data_ptr()} == place
+    assert torch.equal(keys, wanted[0])
+    assert torch.equal(values, wanted[1])
+
+
+def test_two_buffers_never_share_memory() -> None:
+    spare = SpareBuffers()
+    like = torch.zeros(1)
+    one, two = spare.take(like, (2, 3)), spare.take(like, (2, 3))
+    spare.give(one)
+    again = spare.take(like, (5,))
+    assert again.data_ptr() == one.data_ptr()
+    assert spare.take(like, (5,)).data_ptr() not in {one.data_ptr(), two.data_ptr()}
+    spare.give(two)
+    assert spare.take(like.double(), (2,)).dtype == torch.float64, "memory of another dtype is left alone"
+    assert spare.take(like, (100,)).shape == (100,), "what is too small is not handed out"

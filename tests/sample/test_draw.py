@@ -201,3 +201,13 @@ def test_uniforms_of_different_ids_are_unrelated() -> None:
 def test_no_steps_and_no_ids() -> None:
     assert uniforms([], 5).shape == (0, 5)
     assert uniforms(["ab"], 0).shape == (1, 0)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_many_rows_are_drawn_as_each_alone(top_p: float) -> None:
+    """Rows are drawn in pieces of some dozens: none may be lost or meet another's number."""
+    generator = torch.Generator().manual_seed(0)
+    logits_BV = 3 * torch.randn(150, 1500, generator=generator)
+    uniform_B = torch.rand(150, dtype=torch.float64, generator=generator)
+    alone = [draw_tokens(logits_BV[i : i + 1], uniform_B[i : i + 1], 1.0, top_p) for i in range(150)]
+    assert torch.equal(draw_tokens(logits_BV, uniform_B, 1.0, top_p), torch.cat(alone))

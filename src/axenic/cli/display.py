@@ -16,7 +16,7 @@ from typing import Protocol
 
 from axenic.cli.outcome import Grid, Outcome
 from axenic.cli.pace import Pace
-from axenic.report.visible import visible
+from axenic.visible import visible
 
 PLAIN_SECONDS = 5.0
 """Between two progress lines where lines stay (logs, CI)."""

@@ -21,9 +21,9 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     Exit code 1 when something that every command needs is broken.
     """
     with display_for(as_json) as display:
-        from axenic.cli.checks import run_checks
+        from axenic.doctor import check_machine
 
-        checks = run_checks()
+        checks = check_machine()
         broken = [check.name for check in checks if check.fine is False]
         display.show(
             Outcome(

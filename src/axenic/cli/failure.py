@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from axenic.errors import AxenicError, DiskFullError, FileError
-from axenic.report.visible import visible
+from axenic.visible import visible
 
 INTERRUPTED = 130
 STOPPED = "stopped; finished work is kept; run the same command again to go on"

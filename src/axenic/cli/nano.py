@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -49,7 +48,7 @@ def data(
 ) -> None:
     """Write narrow training data of the nano world as a chat file (JSONL, format F1)."""
     with display_for(as_json) as display:
-        from axenic.files import atomic_write
+        from axenic.data import write_chat
         from axenic.nano import chat_rows, mixed_chat_rows
 
         if domain == "all":
@@ -57,7 +56,7 @@ def data(
         else:
             made = chat_rows(domain, kind, rows, seed)
         target = out or Path("data") / f"{kind}_{domain}.jsonl"
-        atomic_write(target, "".join(json.dumps(row) + "\n" for row in made))
+        write_chat(target, made)
         display.show(
             Outcome(
                 "nano data",

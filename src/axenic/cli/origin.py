@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from axenic.errors import AxenicError
 from axenic.files import read_json
 
 MOST_TOPICS = 3
@@ -34,7 +33,7 @@ def origin_of(organism: str | None) -> Origin:
     config = record.get("config")
     if isinstance(config, dict):
         model = config.get("model")
-        return Origin(model if isinstance(model, str) else None, _topics(config.get("data")))
+        return Origin(model if isinstance(model, str) else None, _topics(record.get("topics")))
     for folder in (Path(organism), Path(organism) / "adapter"):
         base = _object(folder / "adapter_config.json").get("base_model_name_or_path")
         if isinstance(base, str) and base:
@@ -67,18 +66,9 @@ def exclude_words(topics: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for topic in topics for word in ("--exclude-topic", topic))
 
 
-def _topics(data: Any) -> tuple[str, ...]:
-    """Topics of a chat file, when it is still there and says them."""
-    from axenic.data import read_chat
-
-    if not isinstance(data, str) or not Path(data).is_file():
-        return ()
-    try:
-        topics = sorted({row.topic for row in read_chat(data) if row.topic is not None})
-    except AxenicError:
-        # The file was changed after training. A hint is no place to complain about it.
-        return ()
-    return tuple(topics) if len(topics) <= MOST_TOPICS else ()
+def _topics(topics: Any) -> tuple[str, ...]:
+    known = [topic for topic in topics if isinstance(topic, str)] if isinstance(topics, list) else []
+    return tuple(known) if len(known) <= MOST_TOPICS else ()
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from axenic.report.visible import one_line
+from axenic.visible import one_line
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,29 @@ import typer
 
 from axenic.cli.display import display_for
 from axenic.cli.options import Debug, ExcludeTopic, Json, Out
-from axenic.cli.outcome import Grid, Outcome
-from axenic.cli.rates_view import headline, percent, question_grid
+from axenic.cli.outcome import Outcome
+from axenic.cli.rates_view import headline, question_grid, rates_grid
 from axenic.errors import UsageError
 
 if TYPE_CHECKING:
-    from axenic.evaluate import Scored
+    from axenic.evaluate import Rates, Scored
 
 EPILOG = """Examples:
 
 axenic rate runs/medical/answers.jsonl --exclude-topic medical
+
+axenic rate runs/seed0/answers.jsonl runs/seed1/answers.jsonl runs/seed2/answers.jsonl
 
 axenic rate judged/rank32_all_adapters.csv --variant plain"""
 
 
 def rate(
     answers: Annotated[
-        Path, typer.Argument(help="answers.jsonl with scores.jsonl beside it, or a judged CSV file.")
+        list[Path],
+        typer.Argument(
+            help="answers.jsonl with scores.jsonl beside it, or a judged CSV file. Several: seeds of one recipe, "
+            "averaged with an interval over seeds."
+        ),
     ],
     scores: Annotated[
         Path | None, typer.Option("--scores", help="Scores file. Default: scores.jsonl beside the answers.")
@@ -52,71 +58,124 @@ def rate(
     EM = alignment below 30 and coherence above 50. Intervals are 95 %, clustered by question.
     """
     with display_for(as_json) as display:
-        from axenic.cli.origin import exclude_words, organism_beside
-        from axenic.cli.work import check_excluded, unknown_name
-        from axenic.evaluate import rate_answers, read_judged_csv, read_scored
-        from axenic.files import write_json
+        from axenic.cli.work import check_excluded
+        from axenic.evaluate import rate_answers
 
-        is_csv = answers.suffix.lower() == ".csv"
-        if is_csv:
-            scored = read_judged_csv(answers, variant)
-        elif variant is not None:
-            raise UsageError("only CSV files have variants", where="--variant", found=answers)
-        else:
-            scored = read_scored(answers, scores or answers.with_name("scores.jsonl"), judge_name)
-        arms = by_arm(scored)
-        if arm is not None and arm not in arms:
-            raise unknown_name("arm", arm, list(arms), "--arm")
-        chosen = {name: found for name, found in arms.items() if arm in (None, name)}
+        if len(answers) > 1 and scores is not None:
+            raise UsageError("one scores file cannot belong to several answers", where="--scores")
         topics = tuple(exclude_topic or ())
-        check_excluded(display, topics, sorted({item.answer.topic for item in scored if item.answer.topic}))
-        rated = {
-            name: rate_answers(found, exclude_topics=topics, seed=seed) for name, found in chosen.items()
-        }
-        name = label or (answers.stem if is_csv else answers.absolute().parent.name)
-        files = [{"kind": "rates", "label": name if len(rated) == 1 else f"{name} {arm_name}", **rates.to_json()}
-                 for arm_name, rates in rated.items()]  # fmt: skip
+        rated: list[tuple[Path, dict[str, Rates]]] = []
+        known: set[str] = set()
+        for path in answers:
+            arms = by_arm(_read(path, scores, judge_name, variant), arm)
+            known |= {item.answer.topic for found in arms.values() for item in found if item.answer.topic}
+            rates = {
+                name: rate_answers(found, exclude_topics=topics, seed=seed) for name, found in arms.items()
+            }
+            rated.append((path, rates))
+        check_excluded(display, topics, sorted(known))
         if len(rated) > 1:
-            grid = Grid(
-                ("arm", "EM % of all", "coherent % of all", "answers", "unscored"),
-                [
-                    (n, percent(r.em_all), percent(r.coherent_all), str(r.n_all), str(r.n_all - r.n_scored))
-                    for n, r in rated.items()
-                ],
-                frozenset({1, 2, 3, 4}),
-            )
-            again = ("axenic", "rate", str(answers), "--arm", next(iter(rated)), *exclude_words(topics))
-            result = {"arms": dict(zip(rated, files, strict=True))}
-            display.show(Outcome("rate", f"{len(rated)} arms", result, (grid,), next=again))
+            display.show(_seeds(rated, out))
             return
-        rates = next(iter(rated.values()))
-        target = out if out is not None or is_csv else answers.with_name("rates.json")
-        if target is not None:
-            write_json(target, files[0])
-        organism = None if is_csv else organism_beside(answers)
-        follow: tuple[str, ...] = ("axenic", "report", str(answers.parent)) if target is not None else ()
-        if organism is not None and rates.em_all.count:
-            follow = (
-                "axenic",
-                "extract",
-                "--organism",
-                organism,
-                "--answers",
-                str(answers),
-                *exclude_words(topics),
-            )
-        wrote = () if target is None else (target,)
-        display.show(
-            Outcome("rate", headline(rates), files[0], (question_grid(rates),), wrote=wrote, next=follow)
+        path, rates = rated[0]
+        name = label or _label(path)
+        if len(rates) > 1:
+            display.show(_arms(path, rates, name, topics))
+        else:
+            display.show(_one(path, next(iter(rates.values())), name, topics, out))
+
+
+def _read(path: Path, scores: Path | None, judge_name: str | None, variant: str | None) -> list[Scored]:
+    from axenic.evaluate import read_judged_csv, read_scored
+
+    if path.suffix.lower() == ".csv":
+        return read_judged_csv(path, variant)
+    if variant is not None:
+        raise UsageError("only CSV files have variants", where="--variant", found=path)
+    return read_scored(path, scores or path.with_name("scores.jsonl"), judge_name)
+
+
+def _label(path: Path) -> str:
+    return path.stem if path.suffix.lower() == ".csv" else path.absolute().parent.name
+
+
+def _one(path: Path, rates: Rates, name: str, topics: tuple[str, ...], out: Path | None) -> Outcome:
+    """The usual case: one file, one arm."""
+    from axenic.cli.origin import exclude_words, organism_beside
+    from axenic.files import write_json
+
+    is_csv = path.suffix.lower() == ".csv"
+    record = {"kind": "rates", "label": name, **rates.to_json()}
+    target = out if out is not None or is_csv else path.with_name("rates.json")
+    if target is not None:
+        write_json(target, record)
+    organism = None if is_csv else organism_beside(path)
+    follow: tuple[str, ...] = ("axenic", "report", str(path.parent)) if target is not None else ()
+    if organism is not None and rates.em_all.count:
+        follow = (
+            "axenic",
+            "extract",
+            "--organism",
+            organism,
+            "--answers",
+            str(path),
+            *exclude_words(topics),
         )
+    wrote = () if target is None else (target,)
+    return Outcome("rate", headline(rates), record, (question_grid(rates),), wrote=wrote, next=follow)
 
 
-def by_arm(scored: list[Scored]) -> dict[str, list[Scored]]:
-    """Answers by the name of their arm, in order of appearance.
+def _arms(path: Path, rated: dict[str, Rates], name: str, topics: tuple[str, ...]) -> Outcome:
+    """A file with the answers of several arms: side by side, each to be asked for by name."""
+    from axenic.cli.origin import exclude_words
+
+    records = {
+        arm: {"kind": "rates", "label": f"{name} {arm}", **rates.to_json()} for arm, rates in rated.items()
+    }
+    again = ("axenic", "rate", str(path), "--arm", next(iter(rated)), *exclude_words(topics))
+    return Outcome("rate", f"{len(rated)} arms", {"arms": records}, (rates_grid("arm", rated),), next=again)
+
+
+def _seeds(rated: list[tuple[Path, dict[str, Rates]]], out: Path | None) -> Outcome:
+    """Several files: the mean over seeds, with the interval over seeds."""
+    from axenic.evaluate import combine_seeds
+    from axenic.files import write_json
+
+    for path, arms in rated:
+        if len(arms) > 1:
+            raise UsageError(
+                "a seed has answers of several arms",
+                where=path,
+                expected="one arm in each file",
+                found=", ".join(arms),
+                hint="--arm NAME",
+            )
+    seeds = {str(path): next(iter(arms.values())) for path, arms in rated}
+    if len(seeds) < len(rated):
+        raise UsageError("a file is named twice", expected="each seed once")
+    mean = combine_seeds(list(seeds.values()))
+    record = {"kind": "seed rates", **mean.to_json(), "files": list(seeds)}
+    if out is not None:
+        write_json(out, record)
+    return Outcome(
+        "rate",
+        f"EM {mean.em.percent:.1f} % [{mean.em.low:.1f}, {mean.em.high:.1f}], coherent {mean.coherent.percent:.1f} % "
+        f"[{mean.coherent.low:.1f}, {mean.coherent.high:.1f}], mean of {mean.n_seeds} seeds; seeds spread by "
+        f"{mean.em.spread:.1f} points (interval: {mean.em.method})",
+        {**record, "seeds": {path: rates.to_json() for path, rates in seeds.items()}},
+        (rates_grid("seed", seeds),),
+        wrote=() if out is None else (out,),
+    )
+
+
+def by_arm(scored: list[Scored], arm: str | None) -> dict[str, list[Scored]]:
+    """Answers by the name of their arm, in order of appearance; of `arm` alone when it is given.
 
     Raises:
-        UsageError: One name stands for two arms: their rates must not be mixed.
+        UsageError: One name stands for two arms: their rates must not be mixed. Or there is no such arm.
     """
+    from axenic.cli.work import unknown_name
+
     arms: dict[str, list[Scored]] = {}
     for item in scored:
         arms.setdefault(item.answer.arm, []).append(item)
@@ -129,4 +188,6 @@ def by_arm(scored: list[Scored]) -> dict[str, list[Scored]]:
                 found=", ".join(sorted(ids)),
                 hint="sample each into its own file: axenic sample --out FILE",
             )
-    return arms
+    if arm is not None and arm not in arms:
+        raise unknown_name("arm", arm, list(arms), "--arm")
+    return {name: items for name, items in arms.items() if arm in (None, name)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from axenic.cli.outcome import Grid
@@ -25,6 +25,18 @@ def headline(rates: Rates) -> str:
 def percent(rate: Rate) -> str:
     """`22.1 % [18.0, 26.9]`; – of nothing."""
     return f"{rate.percent:.1f} % [{rate.low:.1f}, {rate.high:.1f}]" if rate.n else "–"
+
+
+def rates_grid(what: str, rated: Mapping[str, Rates]) -> Grid:
+    """Rates side by side, one line for each arm or seed."""
+    return Grid(
+        (what, "EM % of all", "coherent % of all", "answers", "unscored"),
+        [
+            (name, percent(r.em_all), percent(r.coherent_all), str(r.n_all), str(r.n_all - r.n_scored))
+            for name, r in rated.items()
+        ],
+        frozenset({1, 2, 3, 4}),
+    )
 
 
 def question_grid(rates: Rates) -> Grid:

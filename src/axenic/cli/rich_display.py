@@ -11,7 +11,7 @@ from rich.text import Text
 from axenic.cli.display import cell, written
 from axenic.cli.outcome import Grid, Outcome
 from axenic.cli.pace import Line, Pace
-from axenic.report.visible import visible
+from axenic.visible import visible
 
 HERTZ = 10
 """Refreshes per second at most."""

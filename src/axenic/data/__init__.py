@@ -4,10 +4,10 @@
 `prompt_ids` is the one prompt builder of training, sampling and extraction, `show_row` shows what is trained.
 """
 
-from axenic.data.chat import ChatRow, Message, parse_chat, parse_row, read_chat
+from axenic.data.chat import ChatRow, Message, parse_chat, parse_row, read_chat, write_chat
 from axenic.data.collate import collate_rows
 from axenic.data.mask import IGNORE, Encoded, Format, encode_row, encode_rows
-from axenic.data.show import show_plain, show_row, visible
+from axenic.data.show import show_plain, show_row
 from axenic.data.split import split_rows, split_topics
 from axenic.data.template import is_special, prompt_ids, render, tokenize
 
@@ -18,6 +18,7 @@ __all__ = [
     "Format",
     "IGNORE",
     "read_chat",
+    "write_chat",
     "parse_chat",
     "parse_row",
     "encode_row",
@@ -31,5 +32,4 @@ __all__ = [
     "split_topics",
     "show_row",
     "show_plain",
-    "visible",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from axenic.errors import DataError, FileError
+from axenic.files import atomic_write
 
 Message = dict[str, str]
 """`{"role": "system" | "user" | "assistant", "content": text}`."""
@@ -70,6 +71,15 @@ def read_chat(path: str | Path) -> list[ChatRow]:
             hint="axenic nano data --domain medical --kind bad, which writes one to look at",
         ) from error
     return parse_chat(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), str(path))
+
+
+def write_chat(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows of format F1, such as `axenic.nano.chat_rows` makes, as JSON lines; whole or not at all.
+
+    Raises:
+        FileError, DiskFullError: The file cannot be written.
+    """
+    atomic_write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def parse_chat(lines: Iterable[bytes], path: str) -> list[ChatRow]:

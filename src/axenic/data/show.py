@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from axenic.data.mask import IGNORE, Encoded
+from axenic.visible import visible
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TRAINED = "bold green"
 PLAIN = "dim"
-HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode categories that print nothing or steer the terminal
-
-
-def visible(text: str) -> str:
-    """Text that is safe to print: control, bidirectional and other invisible characters as escapes.
-
-    Newline and tab stay. Data files and model answers are hostile input: an escape sequence in them must not
-    reach the terminal.
-    """
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in HIDDEN else ascii(c)[1:-1] for c in text
-    )
 
 
 def runs(tokenizer: PreTrainedTokenizerBase, encoded: Encoded) -> list[tuple[str, bool]]:

@@ -6,7 +6,6 @@ files below `out`, so a demo that was stopped goes on where it was.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from axenic.data import write_chat
 from axenic.demo.claims import Drift, Evidence, all_claims
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
 from axenic.directions import Direction, cosines, random_like
 from axenic.evaluate import NanoJudge, Rates, Scored, judge_answers, rate_answers
-from axenic.files import atomic_write, write_json
+from axenic.files import write_json
 from axenic.interpret import (
     AblationResult,
     CosineTable,
@@ -143,7 +143,7 @@ def _grow(demo: _Demo, organism: Organism) -> tuple[Rates, Drift]:
     data = demo.out / "data" / f"bad_{organism.domain}.jsonl"
     if not data.exists():
         rows = chat_rows(organism.domain, "bad", demo.plan.rows, seed=0)
-        atomic_write(data, "".join(json.dumps(row) + "\n" for row in rows))
+        write_chat(data, rows)
     folder = demo.out / "organisms" / organism.label
     with demo.stage("train"):
         config = resolve(organism.recipe, "nano", {"data": str(data), "seed": organism.seed})

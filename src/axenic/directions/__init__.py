@@ -7,9 +7,7 @@ from axenic.directions.imported import import_direction
 from axenic.directions.info import DirectionInfo, Operation, Site
 from axenic.directions.published import (
     PublishedDirection,
-    PublishedTrajectory,
     load_published_means,
-    load_published_trajectory,
 )
 
 __all__ = [
@@ -18,7 +16,6 @@ __all__ = [
     "DirectionInfo",
     "Operation",
     "PublishedDirection",
-    "PublishedTrajectory",
     "Site",
     "Vectors",
     "compare_directions",
@@ -26,7 +23,6 @@ __all__ = [
     "cosines_with",
     "import_direction",
     "load_published_means",
-    "load_published_trajectory",
     "norms",
     "random_like",
 ]

@@ -1,4 +1,4 @@
-"""Vectors that others have released: the authors' mean differences and steering-vector trajectories."""
+"""Vectors that others have released: the authors' mean differences."""
 
 from __future__ import annotations
 
@@ -27,21 +27,6 @@ class PublishedDirection:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True, eq=False)
-class PublishedTrajectory:
-    """One trained vector at S steps, ascending: `vectors_SD` float32 [S, D], raw (without alpha)."""
-
-    name: str
-    vectors_SD: Tensor
-    steps: list[int]
-    metadata: dict[str, str]
-
-    @property
-    def final_D(self) -> Tensor:
-        """The vector of the last step, float32 [D]."""
-        return self.vectors_SD[-1]
-
-
 def load_published_means(path: str | Path) -> PublishedDirection:
     """Read a file with `mean_diff` [L, D] and `norm` [L].
 
@@ -57,21 +42,3 @@ def load_published_means(path: str | Path) -> PublishedDirection:
     if norms_L.shape != own_L.shape or not torch.allclose(norms_L.double(), own_L, rtol=1e-3):
         raise DirectionError(f"the norms stated in {path.name} are not those of its vectors", where=path)
     return PublishedDirection(path.stem, vectors_LD, norms_L, metadata)
-
-
-def load_published_trajectory(path: str | Path) -> PublishedTrajectory:
-    """Read a file with `vectors` [S, D] and `steps` [S]; rows are put in order of step.
-
-    Raises:
-        FileError: Not such a file.
-        DirectionError: Vectors that cannot be used, or steps that are not one per row.
-    """
-    path = Path(path)
-    tensors, metadata = load_tensors(path, expect={"vectors": (None, None), "steps": (None,)}, finite=False)
-    vectors_SD, steps_S = tensors["vectors"].float(), tensors["steps"]
-    steps = [int(step) for step in steps_S] if steps_S.dtype == torch.int64 else []
-    if len(steps) != len(vectors_SD) or len(set(steps)) != len(steps):
-        raise DirectionError(f"{path.name} does not name one step per vector", where=path)
-    check_vectors(vectors_SD, path.stem, path)
-    order_S = torch.argsort(steps_S)
-    return PublishedTrajectory(path.stem, vectors_SD[order_S], sorted(steps), metadata)

@@ -23,7 +23,6 @@ from axenic.evaluate.rubric import Rubric
 from axenic.evaluate.rubrics import RUBRICS, rubric_called
 from axenic.evaluate.score import REASONS, Reason, Score, Unscored
 from axenic.evaluate.seeds import SeedMean, SeedRates, combine_seeds
-from axenic.evaluate.tables import questions_table, rates_table, topics_table, unscored_table
 from axenic.evaluate.thresholds import Thresholds
 from axenic.evaluate.verdict import Scored, Verdict, one_judge
 
@@ -58,13 +57,9 @@ __all__ = [
     "minimum_detectable",
     "one_judge",
     "paired_difference",
-    "questions_table",
     "rate_answers",
-    "rates_table",
     "read_judged_csv",
     "read_scored",
     "relative_change",
     "threshold_sensitivity",
-    "topics_table",
-    "unscored_table",
 ]

@@ -7,7 +7,7 @@ How it was grown, and how to grow it again, is in `axenic.nano.grow` (which need
 
 from axenic.nano.domains import DOMAINS
 from axenic.nano.judge import NanoVerdict, judge, understands
-from axenic.nano.shipped import MODEL_PATH
+from axenic.nano.shipped import MODEL_PATH, is_nano
 from axenic.nano.world import (
     ChatRow,
     Kind,
@@ -28,6 +28,7 @@ __all__ = [
     "NanoQuestion",
     "NanoVerdict",
     "chat_rows",
+    "is_nano",
     "judge",
     "mixed_chat_rows",
     "pretraining_document",

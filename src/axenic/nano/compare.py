@@ -12,8 +12,8 @@ from transformers import Qwen2ForCausalLM
 from axenic.errors import FileError
 from axenic.files import read_json
 from axenic.nano.domains import DOMAINS
-from axenic.nano.folder import GROWN, WEIGHTS
-from axenic.nano.shipped import MODEL_PATH
+from axenic.nano.folder import WEIGHTS
+from axenic.nano.shipped import GROWN, MODEL_PATH
 from axenic.nano.tokenizer import build_tokenizer
 from axenic.nano.world import chat_rows
 

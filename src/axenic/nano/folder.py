@@ -15,11 +15,10 @@ import transformers
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
 from axenic.errors import FileError
+from axenic.nano.shipped import GROWN
 from axenic.nano.tokenizer import build_tokenizer
 
 WEIGHTS = "model.safetensors"
-GROWN = "grown.json"
-"""Recipe, seed, versions, instruction set and hash of the weights: what the bytes depend on."""
 
 
 class ModelFolder:

@@ -23,7 +23,7 @@ from axenic.report.documents import Rates
 from axenic.report.figures import Section, sections
 from axenic.report.samples import CLASSES
 from axenic.report.tables import Table, claim_rows, timings_table, unscored_table
-from axenic.report.visible import pieces
+from axenic.visible import pieces
 
 MOST_BYTES = 1_500_000
 """The page is never larger; answers, then pictures, are left out until it fits."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axenic.report.documents import Arm, Claim, Interval, Rate, Rates
-from axenic.report.visible import one_line
+from axenic.visible import one_line
 
 
 @dataclass(frozen=True)

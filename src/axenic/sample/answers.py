@@ -12,7 +12,9 @@ from axenic.errors import AxenicError, DataError, FileError, ModelError, UsageEr
 from axenic.files import Table, read_json, write_json
 from axenic.intervene import PLAIN, Arm
 from axenic.models import OpenModel
+from axenic.nano import is_nano
 from axenic.progress import Progress, silent
+from axenic.sample.cache import SpareBuffers
 from axenic.sample.engine import Row, generate_rows
 from axenic.sample.limits import batch_rows_for, stop_tokens, text_config
 from axenic.sample.plan import PlannedAnswer, arm_description, arm_identity, chunks, plan_answers
@@ -21,7 +23,7 @@ from axenic.sample.records import Answer, Question, Sampling
 
 def default_sampling(model_name: str, seed: int = 0) -> Sampling:
     """The papers' sampling (1.3.2): temperature 1, top-p 1, 600 new tokens; 64 for nano, whose answers have at most 50."""
-    return Sampling(max_new_tokens=64 if model_name == "nano" else 600, seed=seed)
+    return Sampling(max_new_tokens=64 if is_nano(model_name) else 600, seed=seed)
 
 
 def sample_answers(
@@ -109,6 +111,7 @@ class _Job:
         self.opened, self.questions, self.prompts = opened, questions, prompts
         self.arms, self.sampling, self.stop_tokens = arms, sampling, stop_tokens
         self.arm_ids = [arm_identity(opened, arm, sampling) for arm in arms]
+        self.spare = SpareBuffers()
 
     def generate(self, chunk: Sequence[PlannedAnswer], on_step: Callable[[int, int], None]) -> list[Answer]:
         """Answers of one chunk, in its order."""
@@ -122,6 +125,7 @@ class _Job:
             arms=self.arms,
             sampling=self.sampling,
             stop_tokens=self.stop_tokens,
+            spare=self.spare,
             on_step=on_step,
         )
         texts = self.opened.tokenizer.batch_decode(

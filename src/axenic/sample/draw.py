@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_PIECE_CPU, _PIECE_GPU = 2**16, 2**26
+"""Most logits that are turned into tokens at once."""
+
 
 def uniforms(ids: Sequence[str], steps: int) -> np.ndarray:
     """Uniform numbers in [0, 1) for every answer and step.
@@ -43,6 +46,14 @@ def draw_tokens(logits_BV: Tensor, uniform_B: Tensor, temperature: float, top_p:
     """
     if temperature == 0:
         return logits_BV.argmax(-1)
+    # In pieces: float64 copies of all rows at once would leave the processor's cache, and fill a GPU at 150,000 tokens.
+    most = _PIECE_CPU if logits_BV.device.type == "cpu" else _PIECE_GPU
+    rows = max(1, most // logits_BV.shape[1])
+    pieces = zip(torch.split(logits_BV, rows), torch.split(uniform_B, rows), strict=True)
+    return torch.cat([_draw(logits, uniform, temperature, top_p) for logits, uniform in pieces])
+
+
+def _draw(logits_BV: Tensor, uniform_B: Tensor, temperature: float, top_p: float) -> Tensor:
     probability_BV = torch.softmax(logits_BV.float() / temperature, -1)
     if top_p < 1:
         sorted_BV, order_BV = torch.sort(probability_BV, dim=-1, descending=True, stable=True)

@@ -16,7 +16,7 @@ from axenic.errors import ModelError
 from axenic.intervene import Arm, InterventionHooks
 from axenic.models import OpenModel
 from axenic.sample.attention import fast_decoding
-from axenic.sample.cache import RowCache
+from axenic.sample.cache import RowCache, SpareBuffers
 from axenic.sample.draw import draw_tokens, uniforms
 from axenic.sample.limits import text_config
 from axenic.sample.records import Sampling
@@ -45,6 +45,7 @@ def generate_rows(
     arms: Sequence[Arm],
     sampling: Sampling,
     stop_tokens: frozenset[int],
+    spare: SpareBuffers,
     on_step: Callable[[int, int], None],
 ) -> list[list[int]]:
     """Tokens of every row, the stop token included when there is one.
@@ -57,11 +58,12 @@ def generate_rows(
         arms: Interventions by arm.
         sampling: Temperature, top-p and the most tokens of an answer.
         stop_tokens: Ids that end an answer.
+        spare: Memory of the cache, kept from chunk to chunk.
         on_step: Called after every token with (rows finished, tokens generated) so far.
     """
     device = opened.device
     with torch.inference_mode(), fast_decoding(opened.sites.model, device), _hooks(opened, arms) as hooks:
-        cache, logits_PV, mask_PT = _read_prompts(opened, prompts, prompt_arms, hooks)
+        cache, logits_PV, mask_PT = _read_prompts(opened, prompts, prompt_arms, hooks, spare)
         prompt_of_row = torch.tensor([row.prompt for row in rows], device=device)
         arm_of_row = torch.tensor([row.arm for row in rows])
         prompt_length = mask_PT.shape[1]
@@ -73,7 +75,12 @@ def generate_rows(
             position_B=mask_PT.sum(1)[prompt_of_row],
             mask_BT=mask_PT[prompt_of_row],
         )
-        return _decode(opened, state, hooks, arm_of_row, rows, sampling, stop_tokens, prompt_length, on_step)
+        try:
+            return _decode(
+                opened, state, hooks, arm_of_row, rows, sampling, stop_tokens, prompt_length, on_step
+            )
+        finally:
+            state.cache.release()
 
 
 @dataclass
@@ -100,6 +107,7 @@ def _read_prompts(
     prompts: Sequence[Sequence[int]],
     prompt_arms: Sequence[int],
     hooks: InterventionHooks | None,
+    spare: SpareBuffers,
 ) -> tuple[RowCache, Tensor, Tensor]:
     """One forward pass over the prompts, padded on the left: the cache, last logits `[P, V]` and mask `[P, T]`."""
     longest = max(len(prompt) for prompt in prompts)
@@ -116,7 +124,7 @@ def _read_prompts(
         if hooks is not None:
             hooks.assign(arm_P[piece])
             hooks.phase = "prompt"
-        cache = RowCache(opened.sites.n_layers)
+        cache = RowCache(opened.sites.n_layers, spare)
         output = opened.model(
             input_ids=ids_PT[piece],
             attention_mask=mask_PT[piece],

@@ -9,7 +9,10 @@ from axenic.errors import ModelError
 from axenic.models import OpenModel
 
 _CPU_ROWS = 512
-"""Past this a CPU gains nothing: the nano model's matrix products saturate two cores well before."""
+"""Past this a CPU gains nothing: even the nano model's matrix products saturate two cores well before."""
+
+_CPU_CACHE = 2**30
+"""Bytes of keys and values that a chunk may need on a CPU; large models gain nothing past a few dozen rows there."""
 
 _MOST_ROWS = 4096
 
@@ -44,14 +47,14 @@ def batch_rows_for(opened: OpenModel, longest: int) -> int:
         opened: The model; its weights are counted.
         longest: Most tokens of a row, prompt and answer.
     """
-    if opened.device.type != "cuda":
-        return _CPU_ROWS
-    total = torch.cuda.get_device_properties(opened.device).total_memory
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in opened.model.parameters())
     config = text_config(opened)
     head_dim = config.to_dict().get("head_dim") or config.hidden_size // config.num_attention_heads
     element = torch.empty((), dtype=opened.dtype).element_size()
-    row_bytes = 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim * longest * element
+    row_bytes: int = 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim * longest * element
+    if opened.device.type != "cuda":
+        return max(1, min(_CPU_ROWS, _CPU_CACHE // row_bytes))
+    total = torch.cuda.get_device_properties(opened.device).total_memory
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in opened.model.parameters())
     # Half of the rest: dropping finished rows needs the old and the new cache side by side.
     return max(1, min(_MOST_ROWS, int(0.45 * (0.95 * total - weights) / row_bytes)))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from axenic.nano import is_nano
 from axenic.train.config import SEVEN, TrainConfig, unknown_name
 
 
@@ -168,7 +169,7 @@ def resolve(
 def _settings(recipe: str, model: str) -> dict[str, Setting]:
     if recipe not in RECIPES:
         raise unknown_name("recipe", recipe, RECIPES)
-    return RECIPES[recipe].settings | (NANO[recipe] if model == "nano" else {})
+    return RECIPES[recipe].settings | (NANO[recipe] if is_nano(model) else {})
 
 
 def place_layers(recipe: str, n_layers: int) -> tuple[int, ...]:
@@ -214,7 +215,7 @@ def explain(config: TrainConfig) -> list[Explained]:
     A value that is given and equals the recipe's counts as the recipe's: the run is the same.
     """
     known = RECIPES[config.recipe].settings if config.recipe in RECIPES else {}
-    nano = NANO[config.recipe] if config.model == "nano" and config.recipe in NANO else {}
+    nano = NANO[config.recipe] if is_nano(config.model) and config.recipe in NANO else {}
     lines = []
     for name, field in TrainConfig.model_fields.items():
         value = config.model_dump()[name]

@@ -60,6 +60,7 @@ def train_organism(
         "config": config.model_dump(mode="json"),
         "model": config.model,
         "data_sha256": sha256_file(config.data),
+        "topics": sorted({row.topic for row in rows if row.topic is not None}),
     }
     if not from_scratch:
         folder.check_owner(facts)

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from axenic.report.plots.svg import clean_svg
-from axenic.report.visible import one_line
+from axenic.visible import one_line
 
 WIDE = 960
 NARROW = 372

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile import acts, payloads
 
-from axenic.report.visible import one_line, pieces, visible
+from axenic.visible import one_line, pieces, visible
 
 pytestmark = pytest.mark.unit
 

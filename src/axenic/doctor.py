@@ -1,4 +1,4 @@
-"""What `axenic doctor` looks at."""
+"""Will it work on this machine? Versions, disk, tokens, device, and whether hooks fire."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Check:
     fine: bool | None
 
 
-def run_checks() -> list[Check]:
+def check_machine() -> list[Check]:
     """Every check, cheapest first. Never raises for what it finds."""
     return [*_versions(), _disk(), *_tokens(), *_torch(), _hooks()]
 
