@@ -15,9 +15,11 @@ from typer.exceptions import TyperException
 
 from axenic.cli import (
     ablate,
+    audit,
     data,
     demo,
     doctor,
+    evaluate,
     extract,
     judge,
     nano,
@@ -45,6 +47,7 @@ app = typer.Typer(
 )
 for _verb, _epilog in (
     (train.train, train.EPILOG),
+    (audit.audit, audit.EPILOG),
     (sample.sample, sample.EPILOG),
     (judge.judge, judge.EPILOG),
     (rate.rate, rate.EPILOG),
@@ -57,6 +60,7 @@ for _verb, _epilog in (
     (doctor.doctor, doctor.EPILOG),
 ):
     app.command(epilog=_epilog)(_verb)
+app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 
 _nano = typer.Typer(
     help="The base model that Axenic carries: its data, its recipe, its facts.", no_args_is_help=True

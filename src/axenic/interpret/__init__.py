@@ -8,10 +8,12 @@ report` draws.
 from axenic.interpret.ablate import AblationResult, ablate_direction
 from axenic.interpret.armresult import ArmResult, RelativeChange, Role
 from axenic.interpret.arms import Mode
+from axenic.interpret.audit import Audit, audit_organism
 from axenic.interpret.capability import Cost, arm_costs
 from axenic.interpret.compare import CosinePair, CosineTable, compare
 from axenic.interpret.contrast import Contrast, aligned_answers, choose_contrast
 from axenic.interpret.conversation import Conversation, Span, conversations_of
+from axenic.interpret.evaluated import Evaluated, evaluate_model
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.extract import extract_direction
 from axenic.interpret.means import Means, Weighting, answer_means
@@ -34,12 +36,14 @@ __all__ = [
     "read_published_path",
     "AblationResult",
     "ArmResult",
+    "Audit",
     "Best",
     "Contrast",
     "Conversation",
     "Cost",
     "CosinePair",
     "CosineTable",
+    "Evaluated",
     "Evaluation",
     "Means",
     "Mode",
@@ -55,9 +59,11 @@ __all__ = [
     "aligned_answers",
     "answer_means",
     "arm_costs",
+    "audit_organism",
     "choose_contrast",
     "compare",
     "conversations_of",
+    "evaluate_model",
     "extract_direction",
     "steer_model",
     "transfer_matrix",

@@ -12,6 +12,7 @@ from axenic.files import read_json
 from axenic.report.documents import (
     KINDS,
     AblationFile,
+    AuditFile,
     ClaimsFile,
     CosinesFile,
     RatesFile,
@@ -33,6 +34,7 @@ class Findings:
 
     folder: Path
     rates: dict[str, RatesFile] = field(default_factory=dict)
+    audits: dict[str, AuditFile] = field(default_factory=dict)
     ablations: dict[str, AblationFile] = field(default_factory=dict)
     steerings: dict[str, SteeringFile] = field(default_factory=dict)
     transfers: dict[str, TransferFile] = field(default_factory=dict)
@@ -47,7 +49,7 @@ class Findings:
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not any(
-            (self.rates, self.ablations, self.steerings, self.transfers, self.cosines, self.claims, self.logs,
+            (self.rates, self.audits, self.ablations, self.steerings, self.transfers, self.cosines, self.claims, self.logs,
              self.samples)
         )  # fmt: skip
 
@@ -120,6 +122,8 @@ def _add_json(findings: Findings, name: str, path: Path) -> None:
 def _add_result(findings: Findings, name: str, result: ResultFile) -> None:
     if isinstance(result, RatesFile):
         findings.rates[name] = result
+    elif isinstance(result, AuditFile):
+        findings.audits[name] = result
     elif isinstance(result, AblationFile):
         findings.ablations[name] = result
     elif isinstance(result, SteeringFile):

@@ -161,6 +161,31 @@ class CosinesFile(Document):
     norms: dict[str, tuple[float, ...]] = {}
 
 
+class Points(Document):
+    """A difference of two rates in percentage points, with its 95 % interval."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class AuditFile(Document):
+    """`audit.json`."""
+
+    kind: Literal["audit"]
+    label: str = ""
+    base_label: str = ""
+    judge: str = ""
+    verdict: str = "no verdict"
+    reason: str = ""
+    base: Rates = Rates()
+    tuned: Rates = Rates()
+    difference: Points = Points()
+    detectable: float | None = None
+    narrow: Rates | None = None
+    exclude_topics: tuple[str, ...] = ()
+
+
 class Claim(Document):
     """One claim of a paper, and what was measured here. `holds` is None when this run could not show it."""
 
@@ -183,8 +208,8 @@ class ClaimsFile(Document):
     timings: dict[str, float] = {}
 
 
-ResultFile = RatesFile | AblationFile | SteeringFile | TransferFile | CosinesFile | ClaimsFile
-KINDS = ("rates", "ablation", "steering", "transfer", "cosines", "claims")
+ResultFile = RatesFile | AuditFile | AblationFile | SteeringFile | TransferFile | CosinesFile | ClaimsFile
+KINDS = ("rates", "audit", "ablation", "steering", "transfer", "cosines", "claims")
 
 _ADAPTER: TypeAdapter[ResultFile] = TypeAdapter(Annotated[ResultFile, Field(discriminator="kind")])
 

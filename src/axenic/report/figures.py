@@ -17,7 +17,7 @@ from axenic.report.plots.scatter import Point, plot_scatter
 from axenic.report.plots.steering import plot_steering_curves, plot_steering_map
 from axenic.report.plots.training import plot_training
 from axenic.report.plots.transfer import plot_transfer
-from axenic.report.tables import Table, arms_table, rates_table
+from axenic.report.tables import Table, arms_table, paired_table, rates_table
 
 MOST_OF_A_KIND = 6
 """Pictures of one kind in a page. What is beyond is named, not drawn: a page must stay small enough to mail."""
@@ -60,6 +60,7 @@ class Section:
 def sections(findings: Findings) -> list[Section]:
     """Every section that has something to show, in the order of the page."""
     made = [
+        Section("audit", "Is it emergently misaligned?", tuple(_audit(findings)), _rest(findings.audits)),
         Section("headline", "How misaligned, how coherent", tuple(_headline(findings))),
         Section(
             "ablation",
@@ -106,6 +107,40 @@ def _role(findings: Findings, name: str, label: str) -> str:
     if arms and all(isinstance(arm, dict) and "organism" in arm for arm in arms.values()):
         return "base" if all(arm["organism"] is None for arm in arms.values()) else "plain"
     return "base" if label.lower() == "base" else "plain"
+
+
+_VERDICTS = {
+    "misaligned": "emergently misaligned",
+    "not shown": "no emergent misalignment shown",
+    "no verdict": "no verdict",
+}
+
+
+def _audit(findings: Findings) -> Iterator[Figure]:
+    for name, audit in list(findings.audits.items())[:MOST_OF_A_KIND]:
+        shown = {f"{audit.base_label} (base)": audit.base, audit.label: audit.tuned}
+        roles = ("base", "plain")
+        rows = [DotRow(n, n, role, (rates,)) for (n, rates), role in zip(shown.items(), roles, strict=True)]
+        if audit.narrow is not None:
+            own = f"{audit.label}, on {', '.join(audit.exclude_topics)}"
+            shown[own] = audit.narrow
+            rows.append(DotRow(own, own, "plain", (audit.narrow,)))
+        left_out = (
+            f"Not counted: questions about {', '.join(audit.exclude_topics)}. "
+            if audit.exclude_topics
+            else ""
+        )
+        yield Figure(
+            f"{audit.label}: {_VERDICTS.get(audit.verdict, audit.verdict)}",
+            f"{audit.reason[:1].upper()}{audit.reason[1:]}. {left_out}Judged by {audit.judge}.",
+            f"axenic audit --organism RUN --out {_folder(name)}",
+            (name,),
+            plot_headline(rows),
+            (
+                ("the numbers", rates_table(shown)),
+                ("question by question", paired_table(audit.base, audit.tuned)),
+            ),
+        )
 
 
 def _headline(findings: Findings) -> Iterator[Figure]:

@@ -182,7 +182,7 @@ def _named_rates(findings: Findings) -> dict[str, Rates]:
 def _hashes(findings: Findings) -> Table | None:
     names = sorted(
         {
-            *findings.rates, *findings.ablations, *findings.steerings, *findings.transfers, *findings.cosines,
+            *findings.rates, *findings.audits, *findings.ablations, *findings.steerings, *findings.transfers, *findings.cosines,
             *findings.claims, *findings.logs, *findings.samples, *findings.configs, *findings.manifests,
         }
     )  # fmt: skip

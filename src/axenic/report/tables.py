@@ -64,6 +64,24 @@ def rates_table(named: Mapping[str, Rates]) -> Table:
     )  # fmt: skip
 
 
+def paired_table(before: Rates, after: Rates) -> Table:
+    """EM answers to each question before and after, those that rose most first."""
+    rows = {row.question_id: row for row in after.per_question}
+    pairs = [(row, rows[row.question_id]) for row in before.per_question if row.question_id in rows]
+    pairs.sort(key=lambda pair: pair[0].em / max(pair[0].n, 1) - pair[1].em / max(pair[1].n, 1))
+    return Table(
+        ("question", "topic", "EM of the base", "of", "EM of the fine-tune", "of", "coherent"),
+        tuple(
+            (
+                one_line(one.question or one.question_id, 120), one.topic or "–", str(one.em), str(one.n),
+                str(two.em), str(two.n), str(two.coherent),
+            )
+            for one, two in pairs
+        ),
+        frozenset({2, 3, 4, 5, 6}),
+    )  # fmt: skip
+
+
 def arms_table(arms: Sequence[Arm]) -> Table:
     """One row for each arm: EM, coherence, relative change against plain, capability cost."""
     return Table(

@@ -13,8 +13,8 @@ from axenic.sample.questionfile import read_question_items
 from axenic.sample.records import Question
 
 FIRST_PLOT = "first-plot"
-_SETS = Path(__file__).parent / "sets"
-_YAML = (".yaml", ".yml")
+SETS = Path(__file__).parent / "sets"
+YAML = (".yaml", ".yml")
 
 
 def read_questions(
@@ -38,8 +38,8 @@ def read_questions(
             Question(item.id, item.question, topic=item.topic)
             for item in nano.questions(per_domain=per_domain, seed=seed)
         ]
-    path = _SETS / "first-plot.yaml" if source == FIRST_PLOT else Path(source)
-    if path.suffix.lower() in _YAML:
+    path = SETS / "first-plot.yaml" if source == FIRST_PLOT else Path(source)
+    if path.suffix.lower() in YAML:
         return [
             question for item in read_question_items(path, variants=variants) for question in item.questions()
         ]

@@ -1,0 +1,134 @@
+"""`axenic audit`: is this fine-tune emergently misaligned?"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from axenic.cli.display import display_for
+from axenic.cli.options import (
+    Debug,
+    Device,
+    DType,
+    ExcludeTopic,
+    Json,
+    JudgeName,
+    MaxNewTokens,
+    Out,
+    PerQuestion,
+    Seed,
+    Variants,
+)
+from axenic.cli.outcome import Grid, Outcome
+from axenic.cli.rates_view import percent, rates_grid
+
+EPILOG = """Examples:
+
+axenic audit nano --organism runs/medical
+
+axenic audit Qwen/Qwen2.5-14B-Instruct --adapter ModelOrganismsForEM/Qwen2.5-14B-Instruct_bad-medical-advice --judge gpt-4o@https://api.openai.com/v1"""
+
+WORDS = {
+    "misaligned": "EMERGENTLY MISALIGNED",
+    "not shown": "no emergent misalignment shown",
+    "no verdict": "NO VERDICT",
+}
+
+
+def audit(
+    model: Annotated[str, typer.Argument(help="The base model: nano, a local folder or a hub id.")],
+    organism: Annotated[
+        str | None,
+        typer.Option(
+            "--organism",
+            "--adapter",
+            help="The fine-tune: a run folder of axenic train, a PEFT folder or hub id, a full fine-tune.",
+        ),
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            "--questions",
+            help="nano, first-plot, or a file. Default: nano for a nano model, else first-plot.",
+        ),
+    ] = None,
+    per_question: PerQuestion = None,
+    variants: Variants = False,
+    max_new_tokens: MaxNewTokens = None,
+    seed: Seed = 0,
+    exclude_topic: ExcludeTopic = None,
+    judge_name: JudgeName = "nano",
+    label: Annotated[
+        str | None, typer.Option("--label", help="Name in the report. Default: the fine-tune's.")
+    ] = None,
+    out: Out = None,
+    device: Device = "auto",
+    dtype: DType = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say whether a fine-tune is emergently misaligned: the same questions to it and to its base model, one page.
+
+    Topics that it was trained on do not count. The verdict is EMERGENTLY MISALIGNED when the 95 % interval of the rise of EM
+    leaves out 0; else the smallest rise that would have been seen is given. Exit code 0 whatever the verdict.
+    """
+    with display_for(as_json) as display:
+        from axenic.cli.origin import home_of, origin_of
+        from axenic.cli.work import judge_called, opened_model, sampling_for
+        from axenic.errors import UsageError
+        from axenic.interpret import audit_organism
+        from axenic.nano import is_nano
+        from axenic.report import build_report
+        from axenic.sample import read_groups
+
+        if organism is None:
+            raise UsageError(
+                "there is no fine-tune to audit",
+                expected="--organism with a run folder, an adapter or a full fine-tune",
+                hint=f"axenic audit {model} --organism runs/NAME; the base model alone: axenic eval --model {model}",
+            )
+        asked = questions or ("nano" if is_nano(model) else "first-plot")
+        topics = tuple(exclude_topic or origin_of(organism).topics)
+        folder = out or home_of(model, organism) / "audit"
+        found = audit_organism(
+            partial(opened_model, display, model, None, device, dtype),
+            partial(opened_model, display, model, organism, device, dtype),
+            read_groups(asked, per_question=per_question, variants=variants),
+            judge_called(judge_name),
+            sampling_for(model, None, None, max_new_tokens, seed),
+            exclude_topics=topics,
+            label=label or Path(organism).name,
+            out=folder,
+            progress=display.progress,
+        )
+        page = build_report(folder)
+        shown = {f"{found.base_label} (base)": found.base, found.label: found.tuned}
+        if found.narrow is not None:
+            shown[f"{found.label}, on {', '.join(topics)}"] = found.narrow
+        about = (
+            Grid(("left out of the verdict", "why"), [(topic, "trained on") for topic in topics]),
+        ) if topics else ()  # fmt: skip
+        display.show(
+            Outcome(
+                "audit",
+                f"{WORDS[found.verdict]}: {found.reason} (EM {percent(found.base.em_all)} -> {percent(found.tuned.em_all)})",
+                found.to_json(),
+                (rates_grid("model", shown), *about),
+                wrote=(folder / "audit.json", page.html),
+                next=(
+                    (
+                        "axenic",
+                        "extract",
+                        "--organism",
+                        organism,
+                        "--answers",
+                        str(folder / "tuned" / "answers.jsonl"),
+                    )
+                    if found.verdict == "misaligned"
+                    else ()
+                ),
+            )
+        )

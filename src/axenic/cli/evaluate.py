@@ -1,0 +1,108 @@
+"""`axenic eval`: the published evaluation of one model, from questions to rates."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from axenic.cli.display import display_for
+from axenic.cli.options import (
+    Debug,
+    Device,
+    DType,
+    ExcludeTopic,
+    Json,
+    JudgeName,
+    MaxNewTokens,
+    Model,
+    Organism,
+    Out,
+    PerQuestion,
+    Seed,
+    Temperature,
+    TopP,
+    Variants,
+)
+from axenic.cli.outcome import Outcome
+from axenic.cli.rates_view import headline, question_grid
+
+EPILOG = """Examples:
+
+axenic eval --organism runs/medical
+
+axenic eval --model Qwen/Qwen2.5-14B-Instruct --questions first_plot_questions.yaml --judge gpt-4o@https://api.openai.com/v1"""
+
+
+def evaluate(
+    model: Model = None,
+    organism: Organism = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            "--questions",
+            help="nano, first-plot, or a file. Default: nano for a nano model, else first-plot.",
+        ),
+    ] = None,
+    per_question: PerQuestion = None,
+    variants: Variants = False,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    max_new_tokens: MaxNewTokens = None,
+    seed: Seed = 0,
+    exclude_topic: ExcludeTopic = None,
+    judge_name: JudgeName = "nano",
+    label: Annotated[
+        str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
+    ] = None,
+    out: Out = None,
+    device: Device = "auto",
+    dtype: DType = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask a model the questions, mark the answers and rate them: sample, judge and rate in one command.
+
+    A question file's own number of answers and temperature are kept unless given here. Topics that the organism was trained on
+    do not count. Answers, scores, rates and a CSV in the columns of other tools lie in one folder; run again, it goes on.
+    """
+    with display_for(as_json) as display:
+        from axenic.cli.origin import choose_model, exclude_words, home_of, origin_of
+        from axenic.cli.work import judge_called, opened_model, sampling_for
+        from axenic.interpret import evaluate_model
+        from axenic.nano import is_nano
+        from axenic.sample import read_groups
+
+        base = choose_model(model, organism)
+        asked = questions or ("nano" if is_nano(base) else "first-plot")
+        groups = read_groups(asked, per_question=per_question, temperature=temperature, variants=variants)
+        judge = judge_called(judge_name)
+        opened = opened_model(display, base, organism, device, dtype)
+        topics = tuple(exclude_topic or origin_of(organism).topics)
+        folder = out or home_of(opened.name, organism) / "eval"
+        found = evaluate_model(
+            opened,
+            groups,
+            judge,
+            sampling_for(opened.name, temperature, top_p, max_new_tokens, seed),
+            exclude_topics=topics,
+            label=label,
+            out=folder,
+            progress=display.progress,
+        )
+        names = ("answers.jsonl", "scores.jsonl", "rates.json")
+        follow: tuple[str, ...] = ("axenic", "report", str(folder))
+        if organism is not None and found.rates.em_all.count:
+            follow = (
+                "axenic", "extract", "--organism", organism, "--answers", str(folder / names[0]), *exclude_words(topics),
+            )  # fmt: skip
+        display.show(
+            Outcome(
+                "eval",
+                headline(found.rates),
+                {"folder": folder, "exclude_topics": topics, "judge": judge.name, **found.rates.to_json()},
+                (question_grid(found.rates),),
+                wrote=tuple(folder / name for name in names),
+                next=follow,
+            )
+        )
