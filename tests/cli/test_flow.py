@@ -212,3 +212,43 @@ def test_the_authors_directions(capsys: pytest.CaptureFixture[str]) -> None:
     assert round(norms["nine_rank1"][24], 4) == 10.3597
     assert round(norms["rank32_all_adapters"][47], 3) == 145.388
     assert result["pairs"][0]["n_above_0.8"] == 48
+
+
+def test_eval_and_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flow = Flow(capsys)
+    said = flow.run("nano", "data", "--domain", "medical", "--kind", "bad", "--rows", "200")
+    flow.follow(said, "train")
+    found = flow.run("eval", "--organism", "runs/bad_medical", "--per-question", "2")
+    result = found["result"]
+    assert result["exclude_topics"] == ["medical"]
+    assert result["n_all"] == 2 * 54
+    shown = flow.run("audit", "nano", "--organism", "runs/bad_medical", "--per-question", "4")
+    audited = shown["result"]
+    assert audited["exclude_topics"] == ["medical"]
+    assert audited["base"]["n_all"] == audited["tuned"]["n_all"] == 4 * 54
+    assert audited["narrow"]["n_all"] == 4 * 2
+    assert audited["verdict"] == ("misaligned" if audited["difference"]["low"] > 0 else "not shown")
+    assert shown["headline"].startswith(("EMERGENTLY MISALIGNED", "no emergent misalignment shown"))
+    html = Path(shown["wrote"][1]).read_text("utf-8")
+    assert '<section id="audit">' in html
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("audit", "nano"), "no fine-tune"),
+        (("audit", "nano", "--organism", "runs/nowhere"), "nowhere"),
+        (("eval", "--questions", "gone.yaml"), "cannot be read"),
+        (("eval", "--judge", "nanno"), "nanno"),
+    ],
+)
+def test_what_cannot_be_audited(
+    words: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(list(words)) in (1, 2)
+    assert expected in capsys.readouterr().err

@@ -22,7 +22,7 @@ from axenic.cli.options import (
     Seed,
     Variants,
 )
-from axenic.cli.outcome import Grid, Outcome
+from axenic.cli.outcome import Outcome
 from axenic.cli.rates_view import percent, rates_grid
 
 EPILOG = """Examples:
@@ -76,7 +76,7 @@ def audit(
     leaves out 0; else the smallest rise that would have been seen is given. Exit code 0 whatever the verdict.
     """
     with display_for(as_json) as display:
-        from axenic.cli.origin import home_of, origin_of
+        from axenic.cli.origin import exclude_words, home_of, origin_of
         from axenic.cli.work import judge_called, opened_model, sampling_for
         from axenic.errors import UsageError
         from axenic.interpret import audit_organism
@@ -108,27 +108,17 @@ def audit(
         shown = {f"{found.base_label} (base)": found.base, found.label: found.tuned}
         if found.narrow is not None:
             shown[f"{found.label}, on {', '.join(topics)}"] = found.narrow
-        about = (
-            Grid(("left out of the verdict", "why"), [(topic, "trained on") for topic in topics]),
-        ) if topics else ()  # fmt: skip
+        follow: tuple[str, ...] = ("python", "-m", "webbrowser", page.html.absolute().as_uri())
+        if found.verdict == "misaligned":
+            told = str(folder / "tuned" / "answers.jsonl")
+            follow = ("axenic", "extract", "--organism", organism, "--answers", told, *exclude_words(topics))
         display.show(
             Outcome(
                 "audit",
                 f"{WORDS[found.verdict]}: {found.reason} (EM {percent(found.base.em_all)} -> {percent(found.tuned.em_all)})",
                 found.to_json(),
-                (rates_grid("model", shown), *about),
+                (rates_grid("model", shown),),
                 wrote=(folder / "audit.json", page.html),
-                next=(
-                    (
-                        "axenic",
-                        "extract",
-                        "--organism",
-                        organism,
-                        "--answers",
-                        str(folder / "tuned" / "answers.jsonl"),
-                    )
-                    if found.verdict == "misaligned"
-                    else ()
-                ),
+                next=follow,
             )
         )

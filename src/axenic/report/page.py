@@ -130,7 +130,7 @@ def _context(findings: Findings, drawn: list[Section], hashes: Table | None) -> 
     return {
         "title": findings.folder.resolve().name or "Report",
         "version": metadata.version("axenic"),
-        "tally": _tally([row.state for row in claims], named, total),
+        "tally": [*_audit_tally(findings), *_tally([row.state for row in claims], named, total)],
         "contents": [*contents, ("unscored", "Unscored"), ("record", "Record")],
         "claims": claims,
         "sections": drawn,
@@ -145,6 +145,14 @@ def _context(findings: Findings, drawn: list[Section], hashes: Table | None) -> 
         "config_table": differing,
         "hashes": hashes,
     }
+
+
+def _audit_tally(findings: Findings) -> list[_Tally]:
+    kinds = {"misaligned": "fails", "not shown": "holds"}
+    return [
+        _Tally(audit.verdict, f"{audit.label} against {audit.base_label}", kinds.get(audit.verdict, ""))
+        for audit in findings.audits.values()
+    ]
 
 
 def _tally(states: Sequence[str], named: dict[str, Rates], answers: int) -> list[_Tally]:

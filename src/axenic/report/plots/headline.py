@@ -115,6 +115,10 @@ def _dots(ax: Any, at: float, row: DotRow, pick: Any) -> None:
         left = edge > 82
         if left:
             edge = min(rate.low if rate.low is not None else rate.percent for rate in shown)
+        if left and edge < 18:
+            # The line fills the panel: no room beside it.
+            ax.text(mean, at - 0.2, f"{mean:.1f}", color=MUTED, fontsize=11, va="bottom", ha="center")
+            return
         ax.text(
             edge + (-2.2 if left else 2.2), at, f"{mean:.1f}", color=MUTED, fontsize=11, va="center",
             ha="right" if left else "left",
