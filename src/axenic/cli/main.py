@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from axenic.cli import (
     ablate,
     audit,
+    check_published,
     data,
     demo,
     doctor,
@@ -60,6 +61,7 @@ for _verb, _epilog in (
     (doctor.doctor, doctor.EPILOG),
 ):
     app.command(epilog=_epilog)(_verb)
+app.command("check-published", epilog=check_published.EPILOG)(check_published.check_published)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 
 _nano = typer.Typer(
