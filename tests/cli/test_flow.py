@@ -19,6 +19,7 @@ SMALL = {
     "ablate": ("--per-question", "1", "--controls", "1", "--modes", "layerwise"),
     "steer": ("--per-question", "1", "--controls", "1", "--layers", "2-3", "--strengths", "1,2"),
     "transfer": ("--per-question", "1", "--controls", "1"),
+    "audit": ("--per-question", "1"),
 }
 """Options that keep each step small; nothing else is added to the command that was printed."""
 
@@ -72,6 +73,9 @@ def test_the_whole_way(
     ablated = flow.follow(extracted, "ablate")
     assert [arm["role"] for arm in ablated["result"]["arms"]] == ["plain", "layerwise", "random"]
     first = Path(extracted["wrote"][0])
+    baked = flow.run("bake", "--organism", str(first.parent), "--direction", str(first))
+    repaired = flow.follow(baked, "audit")["result"]
+    assert repaired["tuned"]["em_all"]["percent"] < result["em_all"]["percent"]
     # With one organism there is nothing to transfer to; with two, steering leads there.
     assert "axenic report" in flow.follow(ablated, "steer")["next"]
     second = Path(flow.follow(grow(flow, "finance"), "extract")["wrote"][0])

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from axenic.cli import (
     ablate,
     audit,
+    bake,
     check_published,
     data,
     demo,
@@ -54,6 +55,7 @@ for _verb, _epilog in (
     (rate.rate, rate.EPILOG),
     (extract.extract, extract.EPILOG),
     (ablate.ablate, ablate.EPILOG),
+    (bake.bake, bake.EPILOG),
     (steer.steer, steer.EPILOG),
     (transfer.transfer, transfer.EPILOG),
     (report.report, report.EPILOG),

@@ -201,12 +201,13 @@ def _writers(sites: Sites) -> list[str]:
                     hint="ablate with hooks instead: axenic ablate",
                 ) from error
             inner = _below_adapter(linear)
-            if not isinstance(inner, nn.Linear) or inner.bias is not None:
+            biased = any(name == "bias" for name, _ in inner.named_parameters(recurse=False))
+            if biased or not isinstance(inner, nn.Linear):
                 raise ModelError(
                     "a module cannot be ablated by an adapter",
                     where=f"layer {layer}, {writer}",
                     expected="a linear module without a bias",
-                    found=type(inner).__name__ + (" with a bias" if isinstance(inner, nn.Linear) else ""),
+                    found=type(inner).__name__ + (" with a bias" if biased else ""),
                 )
             names.append(f"{family.decoder}.layers.{layer}.{writer}")
     return names

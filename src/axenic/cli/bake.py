@@ -1,0 +1,88 @@
+"""`axenic bake`: an ablation that any engine can serve."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from axenic.cli.display import display_for
+from axenic.cli.options import Debug, Device, DirectionFile, DType, Json, Model, Organism, Out
+from axenic.cli.outcome import Grid, Outcome
+
+EPILOG = """Examples:
+
+axenic bake --organism runs/medical --direction runs/medical/direction.safetensors
+
+vllm serve Qwen/Qwen2.5-14B-Instruct --enable-lora --lora-modules repaired=runs/medical/baked --max-lora-rank 64"""
+
+
+def bake(
+    direction: DirectionFile,
+    model: Model = None,
+    organism: Organism = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            "--layer", help="Whose vector is taken out everywhere. Default: the published relative depth."
+        ),
+    ] = None,
+    embedding: Annotated[
+        bool,
+        typer.Option(
+            "--embedding/--no-embedding",
+            help="Ablate the embedding too, as LoRA on it; leave it out for engines that load no such adapters.",
+        ),
+    ] = True,
+    out: Out = None,
+    device: Device = "cpu",
+    dtype: DType = "float32",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write an adapter of rank r + 1 that is the organism with one direction ablated at everything that writes into its
+    residual stream: the same model as with hooks, served without them.
+    """
+    with display_for(as_json) as display:
+        from axenic.cli.origin import choose_model, home_of
+        from axenic.cli.work import opened_model
+        from axenic.directions import Direction
+        from axenic.errors import UsageError
+        from axenic.interpret.arms import check_fits, published_layer
+        from axenic.intervene.bake import bake_direction
+
+        loaded = Direction.load(direction)
+        opened = opened_model(display, model, organism, device, dtype)
+        check_fits(opened, loaded)
+        n_layers = loaded.info.n_layers
+        chosen = published_layer(n_layers) if layer is None else layer
+        if not 0 <= chosen < n_layers:
+            raise UsageError(
+                f"the direction has no layer {chosen}",
+                where="--layer",
+                expected=f"0 to {n_layers - 1}",
+                found=chosen,
+            )
+        folder = out or home_of(opened.name, organism) / "baked"
+        made = bake_direction(opened, loaded.vectors_LD[chosen], folder, embedding=embedding)
+        rows = [
+            ("layer of the direction", str(chosen)),
+            ("rank", str(made.rank)),
+            ("modules", str(made.modules)),
+            (
+                "embedding ablated",
+                "yes" if made.embedding else "no: the stream keeps what the embedding puts in",
+            ),
+        ]
+        display.show(
+            Outcome(
+                "bake",
+                f"direction {loaded.info.name} of layer {chosen} is out of everything that writes into the stream",
+                {"folder": folder, "rank": made.rank, "modules": made.modules, "embedding": made.embedding, "layer": chosen},
+                (Grid(("what", "is"), rows),),
+                wrote=(folder,),
+                next=(
+                    "axenic", "audit", choose_model(model, organism), "--organism", str(folder),
+                ),
+            )
+        )  # fmt: skip
