@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
+from axenic.demo.claim import Claim
+from axenic.demo.curve_claims import curve_claims
+from axenic.demo.curves import Curve, Kind
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.evaluate import Rates, Score, Scored, combine_seeds
 from axenic.interpret import (
@@ -22,37 +24,6 @@ from axenic.interpret import (
     TransferCell,
     TransferResult,
 )
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of the report.
-
-    Attributes:
-        id: Stable name, e.g. `p2-ablate-layerwise`.
-        paper: P1, P2 or P3.
-        claim: What is claimed, with the bound that decides `holds`.
-        published: The paper's number on its own models.
-        measured: What was measured here, in words and figures.
-        interval: 95 % interval of the figure that decides (the weakest case), or its range over seeds; None if it has none.
-        control: What the same measurement gives where nothing should happen.
-        seeds: Training seeds behind the row.
-        holds: Whether every case meets the bound; None if this form of the demo did not measure it.
-    """
-
-    id: str
-    paper: str
-    claim: str
-    published: str
-    measured: str
-    interval: tuple[float, float] | None
-    control: str
-    seeds: int
-    holds: bool | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The row of `report.json`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -91,6 +62,7 @@ class Evidence:
     ablations: Mapping[tuple[str, int], AblationResult]
     transfers: Mapping[int, TransferResult]
     steerings: Mapping[tuple[str, int], SteeringResult]
+    curves: Mapping[Kind, Curve] = field(default_factory=dict)
 
 
 def all_claims(evidence: Evidence) -> list[Claim]:
@@ -143,6 +115,7 @@ def all_claims(evidence: Evidence) -> list[Claim]:
         _transfer(evidence),
         _random(evidence),
         _steering(evidence),
+        *curve_claims(evidence.curves),
     ]
 
 

@@ -38,6 +38,8 @@ class DemoPlan:
         steer_per_question: The same for each point of a steering sweep.
         steer_domains: Organisms whose direction is added to the chat model.
         controls: Random directions beside each ablation and transfer.
+        mixing: Good rows for each bad one, the points of the mixing curve; none means no curve.
+        few: Numbers of different rows, the points of the few-samples curve.
         layers, strengths: Grid of the steering sweep; strengths in lengths of the direction.
     """
 
@@ -52,6 +54,8 @@ class DemoPlan:
     controls: int = 3
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     strengths: tuple[float, ...] = (1.0, 1.25, 1.4, 1.5, 1.75, 2.0)
+    mixing: tuple[int, ...] = ()
+    few: tuple[int, ...] = ()
 
 
 def short_plan() -> DemoPlan:
@@ -67,5 +71,11 @@ def full_plan() -> DemoPlan:
         Organism(domain, recipe, seed) for seed in (0, 1, 2) for recipe in RECIPES for domain in DOMAINS
     )
     return DemoPlan(
-        organisms=organisms, seeds=(0, 1, 2), per_question=20, arm_per_question=10, steer_domains=DOMAINS
+        organisms=organisms,
+        seeds=(0, 1, 2),
+        per_question=20,
+        arm_per_question=10,
+        steer_domains=DOMAINS,
+        mixing=(0, 1, 2, 4, 8, 12),
+        few=(5, 10, 25, 50, 100, 250, 1000),
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from axenic.data import write_chat
 from axenic.demo.claims import Drift, Evidence, all_claims
+from axenic.demo.curves import Curve, Kind, grow_curve
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
 from axenic.directions import Direction, cosines, random_like
 from axenic.evaluate import NanoJudge, Rates, Scored, judge_answers, rate_answers
@@ -126,6 +127,7 @@ def run_demo(
         ablations=ablations,
         transfers=transfers,
         steerings=steerings,
+        curves=_curves(demo),
     )
     claims = [claim.to_json() for claim in all_claims(evidence)]
     demo.timings["total"] = time.monotonic() - started
@@ -250,6 +252,26 @@ def _transfer(demo: _Demo, seed: int, directions: Mapping[str, Direction]) -> Tr
             out=demo.out / "transfer" / f"seed{seed}",
             progress=demo.progress,
         )
+
+
+def _curves(demo: _Demo) -> dict[Kind, Curve]:
+    """The curves over training sets that this form of the demo has."""
+    wanted: dict[Kind, tuple[int, ...]] = {"mixing": demo.plan.mixing, "few": demo.plan.few}
+    with demo.stage("curves"):
+        return {
+            kind: grow_curve(
+                kind,
+                DOMAINS[0],
+                xs,
+                demo.plan.seeds,
+                judge=demo.judge,
+                per_question=demo.plan.per_question // 2,
+                out=demo.out / "curves" / kind,
+                progress=demo.progress,
+            )
+            for kind, xs in wanted.items()
+            if xs
+        }
 
 
 def _steer(demo: _Demo, base: OpenModel, domain: str, seed: int, direction: Direction) -> SteeringResult:
