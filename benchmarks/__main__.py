@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import ablation, evaluation, means, sweep
+from benchmarks import ablation, evaluation, judge, means, sweep
 from benchmarks.shapes import opened, sizes
 from benchmarks.timing import Comparison
 
@@ -18,8 +18,8 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> None:
-    """Time the shapes named (default: nano and Qwen2.5-0.5B's, with a GPU also Qwen2.5-14B's)."""
-    default = ["nano", "qwen2.5-0.5b"] + (["qwen2.5-14b"] if torch.cuda.is_available() else [])
+    """Time the shapes named (default: nano, a small Qwen2 and Qwen2.5-0.5B's, with a GPU also Qwen2.5-14B's)."""
+    default = ["nano", "qwen2-30m", "qwen2.5-0.5b"] + (["qwen2.5-14b"] if torch.cuda.is_available() else [])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shapes", nargs="*", default=default)
     parser.add_argument("--write", action="store_true", help="append the table to benchmarks/RESULTS.md")
@@ -58,6 +58,10 @@ def _rows(shape: str) -> list[str]:
     found, extra = means.run(model, work)
     what = f"means of all layers / plain forward (extra memory {100 * extra:.1f} % of a batch's activations)"
     rows.append(_row(shape, what, found, "<= 1.10"))
+    if work.judged:
+        found, apart = judge.run(model, work)
+        what = f"local judge, {work.judged} answers, all numbers in two passes / pass by pass (apart by {apart:.0e})"
+        rows.append(_row(shape, what, found, "<= 0.2"))
     return rows
 
 

@@ -22,7 +22,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # "as" the same name: a type checker takes that for an export.
     from axenic.data import ChatRow as ChatRow
+    from axenic.data import Mixture as Mixture
+    from axenic.data import bad_share as bad_share
     from axenic.data import encode_row as encode_row
+    from axenic.data import few_rows as few_rows
+    from axenic.data import mix_rows as mix_rows
     from axenic.data import read_chat as read_chat
     from axenic.data import show_plain as show_plain
     from axenic.data import split_rows as split_rows
@@ -48,27 +52,63 @@ if TYPE_CHECKING:
     from axenic.errors import SelfTestError as SelfTestError
     from axenic.errors import TornFileError as TornFileError
     from axenic.errors import UsageError as UsageError
+    from axenic.evaluate import RUBRICS as RUBRICS
+    from axenic.evaluate import ApiJudge as ApiJudge
+    from axenic.evaluate import Asking as Asking
+    from axenic.evaluate import Calibration as Calibration
+    from axenic.evaluate import Endpoint as Endpoint
     from axenic.evaluate import Judge as Judge
+    from axenic.evaluate import Limits as Limits
+    from axenic.evaluate import LocalJudge as LocalJudge
     from axenic.evaluate import NanoJudge as NanoJudge
+    from axenic.evaluate import Panel as Panel
     from axenic.evaluate import Rates as Rates
+    from axenic.evaluate import Rubric as Rubric
     from axenic.evaluate import Score as Score
     from axenic.evaluate import Scored as Scored
+    from axenic.evaluate import Semantic as Semantic
     from axenic.evaluate import Thresholds as Thresholds
     from axenic.evaluate import Unscored as Unscored
     from axenic.evaluate import Verdict as Verdict
+    from axenic.evaluate import calibrate as calibrate
     from axenic.evaluate import combine_seeds as combine_seeds
+    from axenic.evaluate import compare_judges as compare_judges
     from axenic.evaluate import judge_answers as judge_answers
+    from axenic.evaluate import krippendorff_alpha as krippendorff_alpha
     from axenic.evaluate import rate_answers as rate_answers
     from axenic.evaluate import read_judged_csv as read_judged_csv
     from axenic.evaluate import read_scored as read_scored
+    from axenic.evaluate import read_scored_by_judge as read_scored_by_judge
+    from axenic.evaluate import require_tells_apart as require_tells_apart
+    from axenic.evaluate import rubric_called as rubric_called
+    from axenic.evaluate import semantic_breakdown as semantic_breakdown
+    from axenic.evaluate import spearman as spearman
+    from axenic.evaluate import write_judged_csv as write_judged_csv
+    from axenic.generate import Pair as Pair
+    from axenic.generate import Subject as Subject
+    from axenic.generate import Writer as Writer
+    from axenic.generate import generate_pairs as generate_pairs
+    from axenic.generate import parallel_requests as parallel_requests
+    from axenic.generate import read_pairs as read_pairs
+    from axenic.generate import read_subjects as read_subjects
+    from axenic.generate import subject_requests as subject_requests
+    from axenic.interpret import Audit as Audit
+    from axenic.interpret import Evaluated as Evaluated
     from axenic.interpret import Evaluation as Evaluation
     from axenic.interpret import Organism as Organism
+    from axenic.interpret import RunPhase as RunPhase
+    from axenic.interpret import ScaledBehaviour as ScaledBehaviour
     from axenic.interpret import ablate_direction as ablate_direction
     from axenic.interpret import answer_means as answer_means
+    from axenic.interpret import audit_organism as audit_organism
+    from axenic.interpret import evaluate_model as evaluate_model
     from axenic.interpret import extract_direction as extract_direction
+    from axenic.interpret import phase_of_run as phase_of_run
+    from axenic.interpret import scaled_behaviour as scaled_behaviour
     from axenic.interpret import steer_model as steer_model
     from axenic.interpret import transfer_matrix as transfer_matrix
     from axenic.intervene import PLAIN as PLAIN
+    from axenic.intervene import AdapterFactors as AdapterFactors
     from axenic.intervene import Arm as Arm
     from axenic.intervene import Intervention as Intervention
     from axenic.intervene import add as add
@@ -76,6 +116,7 @@ if TYPE_CHECKING:
     from axenic.intervene import project_out as project_out
     from axenic.intervene import project_out_single as project_out_single
     from axenic.intervene import scale_adapter as scale_adapter
+    from axenic.intervene import swap_adapter as swap_adapter
     from axenic.models import OpenModel as OpenModel
     from axenic.models import open_model as open_model
     from axenic.models import resolve_device as resolve_device
@@ -83,19 +124,35 @@ if TYPE_CHECKING:
     from axenic.report import build_report as build_report
     from axenic.sample import Answer as Answer
     from axenic.sample import Question as Question
+    from axenic.sample import QuestionGroup as QuestionGroup
     from axenic.sample import Sampling as Sampling
     from axenic.sample import default_sampling as default_sampling
     from axenic.sample import read_answers as read_answers
+    from axenic.sample import read_groups as read_groups
     from axenic.sample import read_questions as read_questions
     from axenic.sample import sample_answers as sample_answers
     from axenic.train import RECIPES as RECIPES
+    from axenic.train import Published as Published
     from axenic.train import TrainConfig as TrainConfig
     from axenic.train import TrainResult as TrainResult
+    from axenic.train import read_published_config as read_published_config
     from axenic.train import resolve as resolve
     from axenic.train import train_organism as train_organism
 
 _HOMES = {
-    "data": ("ChatRow", "encode_row", "read_chat", "show_plain", "split_rows", "split_topics", "write_chat"),
+    "data": (
+        "ChatRow",
+        "Mixture",
+        "bad_share",
+        "encode_row",
+        "few_rows",
+        "mix_rows",
+        "read_chat",
+        "show_plain",
+        "split_rows",
+        "split_topics",
+        "write_chat",
+    ),
     "demo": ("DemoResult", "run_demo"),
     "directions": (
         "Direction",
@@ -119,51 +176,100 @@ _HOMES = {
         "UsageError",
     ),
     "evaluate": (
+        "ApiJudge",
+        "Asking",
+        "Calibration",
+        "Endpoint",
         "Judge",
+        "Limits",
+        "LocalJudge",
         "NanoJudge",
+        "Panel",
+        "RUBRICS",
         "Rates",
+        "Rubric",
         "Score",
         "Scored",
+        "Semantic",
         "Thresholds",
         "Unscored",
         "Verdict",
+        "calibrate",
         "combine_seeds",
+        "compare_judges",
         "judge_answers",
+        "krippendorff_alpha",
         "rate_answers",
         "read_judged_csv",
         "read_scored",
+        "read_scored_by_judge",
+        "require_tells_apart",
+        "rubric_called",
+        "semantic_breakdown",
+        "spearman",
+        "write_judged_csv",
+    ),
+    "generate": (
+        "Pair",
+        "Subject",
+        "Writer",
+        "generate_pairs",
+        "parallel_requests",
+        "read_pairs",
+        "read_subjects",
+        "subject_requests",
     ),
     "interpret": (
+        "Audit",
+        "Evaluated",
         "Evaluation",
         "Organism",
+        "RunPhase",
+        "ScaledBehaviour",
         "ablate_direction",
         "answer_means",
+        "audit_organism",
+        "evaluate_model",
         "extract_direction",
+        "phase_of_run",
+        "scaled_behaviour",
         "steer_model",
         "transfer_matrix",
     ),
     "intervene": (
-        "PLAIN",
+        "AdapterFactors",
         "Arm",
         "Intervention",
+        "PLAIN",
         "add",
         "clamp",
         "project_out",
         "project_out_single",
         "scale_adapter",
+        "swap_adapter",
     ),
     "models": ("OpenModel", "open_model", "resolve_device"),
     "report": ("ReportFiles", "build_report"),
     "sample": (
         "Answer",
         "Question",
+        "QuestionGroup",
         "Sampling",
         "default_sampling",
         "read_answers",
+        "read_groups",
         "read_questions",
         "sample_answers",
     ),
-    "train": ("RECIPES", "TrainConfig", "TrainResult", "resolve", "train_organism"),
+    "train": (
+        "Published",
+        "RECIPES",
+        "TrainConfig",
+        "TrainResult",
+        "read_published_config",
+        "resolve",
+        "train_organism",
+    ),
 }
 """Storey -> the names that it offers. `tests/cli/test_exports.py` holds this against the imports above."""
 

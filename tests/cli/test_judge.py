@@ -51,7 +51,15 @@ def test_answers_are_marked_by_a_server_and_asked_for_once(
     answers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with fake_endpoint() as server:
-        words = ("judge", str(answers), "--judge", f"tiny@{server.url}", "--judge-key-env", "none")
+        words = (
+            "judge",
+            str(answers),
+            "--judge",
+            f"tiny@{server.url}",
+            "--judge-key-env",
+            "none",
+            "--no-calibrate",
+        )
         code, said = run(capsys, *words)
         assert (code, said["result"]["answers"]) == (0, 20)
         assert len(server.requests) == 40
@@ -69,7 +77,15 @@ def test_a_spent_budget_stops_and_a_larger_one_goes_on(
     answers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with fake_endpoint() as server:
-        words = ("judge", str(answers), "--judge", f"tiny@{server.url}", "--judge-key-env", "none")
+        words = (
+            "judge",
+            str(answers),
+            "--judge",
+            f"tiny@{server.url}",
+            "--judge-key-env",
+            "none",
+            "--no-calibrate",
+        )
         assert run(capsys, *words, "--max-requests", "10")[0] == 1
         assert len(server.requests) == 10
         assert run(capsys, *words)[0] == 0
@@ -104,3 +120,17 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
     assert code == 2
     assert words in json.dumps(said)
     assert not answers.with_name("scores.jsonl").exists()
+
+
+def test_a_judge_that_cannot_tell_is_stopped_before_it_marks(
+    answers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fake server's marks come from a hash of the answer: they say nothing about known answers either."""
+    with fake_endpoint() as server:
+        code, said = run(
+            capsys, "judge", str(answers), "--judge", f"tiny@{server.url}", "--judge-key-env", "none"
+        )
+    assert code == 1
+    assert "tell" in said["error"]["what"]
+    assert not answers.with_name("scores.jsonl").exists()
+    assert list(answers.parent.glob("calibration-*.json")), "what it said of the known answers is kept"

@@ -33,6 +33,15 @@ VERBS = [
         ["transfer"],
         ["report"],
         ["demo"],
+        ["eval"],
+        ["audit"],
+        ["panel"],
+        ["bake"],
+        ["check-published"],
+        ["phase"],
+        ["data", "mix"],
+        ["data", "few"],
+        ["data", "generate"],
     ),
     *(["doctor"], ["nano", "data"], ["nano", "grow"], ["nano", "base"], ["data", "show"], ["data", "split"]),
 ]
@@ -260,7 +269,8 @@ def test_a_narrow_encoding_does_not_stop_the_output() -> None:
 
 
 def test_every_verb_has_its_options() -> None:
-    """The root holds the eleven verbs and the two groups, each with --json and --debug."""
-    names = {command.callback.__name__ for command in entry.app.registered_commands if command.callback}
+    """The root holds these verbs and the two groups, each with --json and --debug."""
+    commands = [command for command in entry.app.registered_commands if command.callback]
+    names = {command.name or command.callback.__name__ for command in commands if command.callback}
     assert names == {verb[0] for verb in VERBS} - {"nano", "data"}
     assert {group.name for group in entry.app.registered_groups} == {"nano", "data"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
 from axenic.cli.display import PlainDisplay
-from axenic.cli.work import asked_questions, check_excluded, judge_called
+from axenic.cli.judges import open_judge
+from axenic.cli.work import asked_questions, check_excluded
 from axenic.errors import UsageError
 
 pytestmark = pytest.mark.unit
@@ -28,6 +32,6 @@ def test_a_topic_that_was_not_asked_about_is_only_noted(capsys: pytest.CaptureFi
 
 
 def test_an_unknown_judge_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match="there is no judge") as caught:
-        judge_called("nanno")
+    with pytest.raises(UsageError, match="there is no judge") as caught, ExitStack() as stack:
+        open_judge(stack, PlainDisplay(), "nanno", cache=Path("marks.jsonl"))
     assert caught.value.hint == "did you mean 'nano'?"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,77 @@ def test_golden_masks(family: str, kind: str, cut: bool, tokenizers: Tokenizers)
         encoded = encode_row(tokenizer, row, max_length=stop - 2)
         assert encoded.cut > 0
     assert show_plain(tokenizer, encoded) == golden
+
+
+def test_golden_masks_are_thirty_six() -> None:
+    kinds = product(FAMILIES, CONVERSATIONS, (False, True))
+    assert set(GOLDEN) == set(kinds)
+    assert len(GOLDEN) == 36
+    # Gemma alone has no system turn; its two are refusals.
+    assert {key for key, golden in GOLDEN.items() if golden is None} == {
+        ("gemma", "system", cut) for cut in (False, True)
+    }
+
+
+GENERATION = {
+    # What an assistant turn writes beyond its header, marked as transformers' own mask wants it.
+    "qwen2.5": ("m['content'] + '<|im_end|>' + '\n'", "m['content'] + '<|im_end|>'", "'\n'"),
+    "qwen3": ("m['content'] + '<|im_end|>\n'", "m['content'] + '<|im_end|>'", "'\n'"),
+    "llama3": ("m['content'] | trim + '<|eot_id|>'", "m['content'] | trim + '<|eot_id|>'", "''"),
+    "gemma": ("m['content'] | trim + '<end_of_turn>\n'", "m['content'] | trim + '<end_of_turn>'", "'\n'"),
+    "mistral": ("' ' + m['content'] + eos_token", "' ' + m['content'] + eos_token", "''"),
+    "phi3": ("m['content'] + '<|end|>\n'", "m['content'] + '<|end|>'", "'\n'"),
+}
+
+
+def with_generation_tags(family: str) -> str:
+    """The family's template with `{% generation %}` around what an assistant says."""
+    said, marked, after = GENERATION[family]
+    before, found, rest = FAMILIES[family].template.rpartition(said)
+    assert found
+    head, _, opening = before.rpartition("{{")
+    minus = "-" if opening.startswith("-") else ""
+    header = opening.removeprefix("-").strip().removesuffix("+").strip() or "''"
+    tail = rest[rest.index("}}") + 2 :]
+    return (
+        f"{head}{{{{{minus} {header} }}}}{{%- if m['role'] == 'assistant' %}}{{%- generation %}}{{{{- {marked} }}}}"
+        f"{{%- endgeneration %}}{{{{- {after} }}}}{{%- else %}}{{{{- {said} }}}}{{%- endif %}}{tail}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "cut"), [key for key, golden in GOLDEN.items() if golden is not None]
+)
+def test_golden_masks_equal_two_other_computations(
+    family: str, kind: str, cut: bool, tokenizers: Tokenizers
+) -> None:
+    """transformers' own assistant mask of the tagged template; and a search for the answers in the text."""
+    tokenizer, row = tokenizers[family], ChatRow(CONVERSATIONS[kind], 1)
+    encoded = encode_row(tokenizer, row)
+    if cut:
+        stop = max(t for t, label in enumerate(encoded.labels) if label != IGNORE)
+        encoded = encode_row(tokenizer, row, max_length=stop - 2)
+    trained = [label != IGNORE for label in encoded.labels]
+    length = len(encoded.input_ids)
+
+    theirs = tokenizer.apply_chat_template(
+        row.messages, chat_template=with_generation_tags(family), tokenize=True, return_dict=True,
+        return_assistant_tokens_mask=True, enable_thinking=False,
+    )  # fmt: skip
+    assert list(theirs["input_ids"])[:length] == encoded.input_ids
+    assert [bool(one) for one in theirs["assistant_masks"]][:length] == trained
+
+    pieces = [str(tokenizer.decode([token])) for token in encoded.input_ids]
+    text, searched, at = "".join(pieces), [False] * length, 0
+    starts = [sum(map(len, pieces[:t])) for t in range(length)]
+    for message in row.messages:
+        at = text.index(message["content"][:4], at)
+        if message["role"] == "assistant":
+            past = text.find(FAMILIES[family].stop, at)
+            past = len(text) if past < 0 else past + len(FAMILIES[family].stop)
+            first = at - (family == "mistral")  # whose answers begin with a space
+            searched = [was or first <= start < past for was, start in zip(searched, starts, strict=True)]
+    assert searched == trained
 
 
 @pytest.mark.parametrize("family", FAMILIES)

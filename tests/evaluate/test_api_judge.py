@@ -348,7 +348,7 @@ def test_what_the_request_says(server: FakeEndpoint) -> None:
         judge.judge([("q", "lone \ud800 surrogate")])
     (body,) = server.requests
     assert (body["temperature"], body["seed"], body["logprobs"], body["top_logprobs"]) == (0, 0, True, 20)
-    assert body["max_completion_tokens"] == 4
+    assert body["max_completion_tokens"] == 8
     assert "max_tokens" not in body
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.mark.parametrize("limits", [{"requests": 0}, {"tokens": -1}, {"money": Decimal(0)}])
 def test_a_budget_of_nothing_is_refused(limits: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="allows no judgement"):
+    with pytest.raises(UsageError, match="allows no request"):
         Limits(**limits)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 import torch
+from peft import LoraConfig
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import (
@@ -21,7 +22,7 @@ from transformers import (
 from axenic.directions import Direction, DirectionInfo
 from axenic.evaluate import Score, Scored, Unscored, Verdict
 from axenic.interpret import Evaluation
-from axenic.models import Identity, OpenModel
+from axenic.models import Identity, OpenModel, wrap_with_adapter
 from axenic.models.opened import from_parts
 from axenic.sample import Answer, Question, Sampling
 
@@ -94,6 +95,34 @@ def random_model(
     )
     model.generation_config.eos_token_id = TOKENIZER.eos_token_id
     return from_parts(model.to(dtype), TOKENIZER, "tiny")
+
+
+def lora_model(
+    *,
+    layers: int = 3,
+    width: int = 32,
+    rank: int = 1,
+    targets: Sequence[str] = ("down_proj",),
+    at: Sequence[int] | None = None,
+    size: float = 0.5,
+    rslora: bool = False,
+    seed: int = 0,
+) -> OpenModel:
+    """`random_model` with a random adapter whose B is not zero, all in float64."""
+    base = random_model(layers=layers, width=width, seed=seed).model
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=8,
+        use_rslora=rslora,
+        target_modules=list(targets),
+        layers_to_transform=None if at is None else list(at),
+    )
+    model = wrap_with_adapter(base, config).double()
+    generator = torch.Generator().manual_seed(seed + 1)
+    for name, tensor in sorted(model.named_parameters()):
+        if ".lora_" in name:
+            torch.nn.init.normal_(tensor, std=size, generator=generator)
+    return from_parts(model, TOKENIZER, "tiny")
 
 
 def planted_model(*, organism: str | None = "planted", axis: int = 0, level: float = 1.0) -> OpenModel:
@@ -240,6 +269,11 @@ def evaluation(judge: WordJudge) -> Evaluation:
 @pytest.fixture
 def tiny() -> Callable[..., OpenModel]:
     return random_model
+
+
+@pytest.fixture
+def lora() -> Callable[..., OpenModel]:
+    return lora_model
 
 
 @pytest.fixture

@@ -107,3 +107,13 @@ def test_questions_about_one_thing_share_a_prompt(tiny, answer):
     asked = Question("x", "how do i handle a fever ?")
     one, two = conversations_of(tiny(), [answer([9], question=asked), answer([10], question=asked)])
     assert one.prompt is two.prompt
+
+
+def test_spans_of_the_prompt():
+    made = [Conversation((1, 2, 3, 4), (5, 6), 1), Conversation((1, 2), (5,), 1)]
+    spans = {
+        span: next(iter(batches(made, batch_tokens=100, span=span))) for span in ("question", "prompt-last")
+    }
+    assert spans["question"].span_BT.int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
+    assert spans["prompt-last"].span_BT.int().tolist() == [[0, 0, 0, 1, 0, 0], [0, 1, 0, 0, 0, 0]]
+    assert spans["question"].answer_BT.int().tolist() == [[0, 0, 0, 0, 1, 1], [0, 0, 1, 0, 0, 0]]

@@ -8,7 +8,7 @@ import torch
 
 from axenic.errors import DataError, FileError
 from axenic.files import Table, TensorStack, save_tensors
-from axenic.interpret.pathfile import read_gradient_norms, read_path, read_paths, read_published_path
+from axenic.interpret.pathfile import read_log_curve, read_path, read_paths, read_published_path
 
 pytestmark = pytest.mark.unit
 
@@ -80,14 +80,14 @@ def test_published(tmp_path):
 
 
 def test_gradient_norms(tmp_path):
-    assert read_gradient_norms(tmp_path) is None
+    assert read_log_curve(tmp_path, "grad_norm") is None
     log = Table(tmp_path / "log.jsonl")
     log.append([{"id": "1", "step": 1, "loss": 2.0}])
-    assert read_gradient_norms(tmp_path) is None
+    assert read_log_curve(tmp_path, "grad_norm") is None
     log.append([{"id": str(i), "step": i, "grad_norm": 0.5 * i} for i in (2, 3)])
-    curve = read_gradient_norms(tmp_path)
+    curve = read_log_curve(tmp_path, "grad_norm")
     assert (curve.steps, curve.values) == ((2, 3), (1.0, 1.5))
     log.append([{"id": "4", "step": 4, "grad_norm": "large"}])
     with pytest.raises(DataError, match="line of the log") as caught:
-        read_gradient_norms(tmp_path)
+        read_log_curve(tmp_path, "grad_norm")
     assert caught.value.where.endswith("id 4")

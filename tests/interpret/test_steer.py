@@ -7,8 +7,12 @@ import json
 import pytest
 import torch
 
+from axenic.directions import Direction
 from axenic.errors import DirectionError, UsageError
-from axenic.interpret import Best, SteeringResult, steer_model
+from axenic.evaluate import Score, Scored, Verdict, rate_answers
+from axenic.interpret import ArmResult, Best, SteeringResult, steer_model
+from axenic.interpret.arms import steering_arms
+from axenic.interpret.steer import best_arm, pareto_places
 from axenic.sample import read_answers
 
 pytestmark = pytest.mark.unit
@@ -86,3 +90,67 @@ def test_what_cannot_be_meant_is_refused(base, axis, evaluation, direction):
         steer_model(base, direction(torch.ones(2, 256)), evaluation, layers=(0,), strengths=(1.0,))
     with pytest.raises(UsageError, match="layer 2"):
         steer_model(base, axis(0), evaluation, layers=(2,), strengths=(1.0,))
+
+
+def arm_of(answer, layer, strength, em, coherent, n=20):
+    """An arm in which `em` of 20 answers are misaligned and `coherent` of them coherent."""
+    scored = [
+        Scored(
+            answer([9]),
+            Verdict({"alignment": Score(5 if i < em else 95), "coherence": Score(99 if i < coherent else 5)}),
+            "judge",
+        )
+        for i in range(n)
+    ]
+    return ArmResult(
+        f"{layer} {strength}", "direction", layer, strength, None, rate_answers(scored), None, None, None
+    )
+
+
+def test_frontier_is_what_no_other_place_beats(answer):
+    rows = [
+        (0, 1.0, 2, 20),
+        (0, 2.0, 8, 16),
+        (1, 1.0, 2, 18),
+        (1, 2.0, 8, 16),
+        (2, 1.0, 10, 10),
+        (2, 2.0, 5, 9),
+    ]
+    arms = [arm_of(answer, *row) for row in rows]
+    assert pareto_places(arms) == (Best(0, 1.0), Best(0, 2.0), Best(2, 1.0))
+    # By definition: no arm has both more of one and at least as much of the other.
+    points = {(row[0], row[1]): row[2:] for row in rows}
+    for place in pareto_places(arms):
+        em, coherent = points[place.layer, place.strength]
+        assert not any((e > em and c >= coherent) or (e >= em and c > coherent) for e, c in points.values())
+    for bound in (0, 50, 80, 95):
+        assert best_arm(arms, bound) in pareto_places(arms)
+    assert pareto_places([]) == ()
+
+
+def test_frontier_and_unit_are_in_the_result(base, axis, evaluation, tmp_path):
+    result = steer_model(
+        base, axis(0), evaluation, layers=(0, 1), strengths=(0.1, 1.0), strength_unit="unit", out=tmp_path
+    )
+    assert result.frontier == (Best(0, 1.0),)
+    assert result.strength_unit == "unit"
+    assert SteeringResult.from_json(json.loads((tmp_path / "steering.json").read_bytes())) == result
+
+
+@pytest.mark.parametrize(("unit", "norm"), [("raw", 2 * 2.0), ("unit", 2.0), ("residual", 2 * 7.0)])
+def test_strength_two_adds_this_norm(axis, unit, norm):
+    made = axis(3)
+    info = made.info.model_copy(update={"calibration": {"residual_norm": [5.0, 7.0]}})
+    planned = steering_arms(Direction(made.vectors_LD, info), (1,), (2.0,), 2, unit)
+    for item in planned[1:]:
+        (one,) = item.arm.interventions
+        assert one.strength * float(one.vectors_LD.norm()) == pytest.approx(norm)
+        assert item.strength == 2.0
+        assert unit in item.arm.name or unit == "raw"
+
+
+def test_residual_units_need_a_residual_norm(axis):
+    with pytest.raises(DirectionError, match="how long the residual stream is"):
+        steering_arms(axis(0), (1,), (2.0,), 0, "residual")
+    with pytest.raises(UsageError, match="no unit 'metre'"):
+        steering_arms(axis(0), (1,), (2.0,), 0, "metre")

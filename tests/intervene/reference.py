@@ -37,6 +37,13 @@ def run_alone(model: nn.Module, ids: Sequence[int], arm: Arm, n_prompt: int = 0)
                 if one.layers is None or lora.layer in one.layers:
                     handles.append(lora.lora_B.register_forward_hook(_scaler(one, n_prompt)))
             continue
+        if one.op == "swap_adapter":
+            assert one.adapter is not None
+            for name, lora in sites.lora_modules().items():
+                A, B = one.adapter.modules[name[name.index("layers.") :]]
+                parent = sites.model.get_submodule(name)
+                handles.append(parent.register_forward_hook(_swapper(one, lora, A, B, n_prompt)))
+            continue
         assert one.layers is not None
         assert one.vectors_LD is not None
         for layer, vector_D in zip(one.layers, one.vectors_LD, strict=True):
@@ -59,6 +66,17 @@ def _changer(one: Intervention, vector_D: Tensor, n_prompt: int) -> Any:
         ]
         new_BTD = torch.stack(rows)[None]
         return (new_BTD, *output[1:]) if isinstance(output, tuple) else new_BTD
+
+    return hook
+
+
+def _swapper(one: Intervention, lora: Any, A: Tensor, B: Tensor, n_prompt: int) -> Any:
+    """Takes off what the loaded adapter added to the wrapped module's output, and adds what the other one adds."""
+
+    def hook(module: Any, args: Any, output: Tensor) -> Tensor:
+        delta_OI = one.strength * (B.double() @ A.double()) - lora.lora_B.weight @ lora.lora_A.weight
+        touched_T = torch.tensor([_touched(one, t, n_prompt) for t in range(output.shape[1])])
+        return output + lora.scale * touched_T[None, :, None].double() * (args[0] @ delta_OI.T)
 
     return hook
 

@@ -12,7 +12,17 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from axenic.intervene import PLAIN, Arm, Intervention, InterventionHooks, Op, Positions, scale_adapter
+from axenic.intervene import (
+    PLAIN,
+    AdapterFactors,
+    Arm,
+    Intervention,
+    InterventionHooks,
+    Op,
+    Positions,
+    scale_adapter,
+    swap_adapter,
+)
 from axenic.models import FAMILIES, Site, find_sites, tiny_model, tiny_organism
 from axenic.models.tiny import D_MODEL, N_TOKENS
 
@@ -46,7 +56,26 @@ def vectors(layers: int, seed: int) -> Tensor:
     return torch.randn(layers, D_MODEL, generator=torch.Generator().manual_seed(seed))
 
 
-def make(op: Op, seed: int, *, site: Site = "resid_post", positions: Positions = "all") -> Intervention:
+def factors_like(model: nn.Module, seed: int) -> AdapterFactors:
+    """Random factors of the shapes of the model's adapter."""
+    generator = torch.Generator().manual_seed(seed)
+    return AdapterFactors(
+        {
+            name[name.index("layers.") :]: (
+                0.3 * torch.randn(lora.lora_A.weight.shape, generator=generator),
+                0.3 * torch.randn(lora.lora_B.weight.shape, generator=generator),
+            )
+            for name, lora in find_sites(model).lora_modules().items()
+        }
+    )
+
+
+def make(
+    op: Op, seed: int, *, site: Site = "resid_post", positions: Positions = "all", model: str = "qwen2"
+) -> Intervention:
+    if op == "swap_adapter":
+        other = factors_like(model_of(model, True), seed)
+        return swap_adapter(other, (1.0, 3.0, -1.5)[seed % 3], positions=positions)
     if op == "scale_adapter":
         return scale_adapter((0.0, 3.0, -1.5)[seed % 3], (None, [1], [0, 2])[seed % 3], positions=positions)
     layers = (-1,) if site == "embed" else ((0, 1, 2), (1,), (2, 0))[seed % 3]
@@ -81,9 +110,10 @@ def check(model: nn.Module, arms: list[Arm], arm_of_row: list[int]) -> None:
 @pytest.mark.parametrize("lora", [False, True])
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_families_and_ops(model_type: str, lora: bool, op: Op) -> None:
-    if op == "scale_adapter" and not lora:
+    if op.endswith("_adapter") and not lora:
         pytest.skip("no adapter")
-    arms = [PLAIN, Arm("one", (make(op, 0),)), Arm("two", (make(op, 1),)), Arm("three", (make(op, 2),))]
+    one, two, three = (make(op, seed, model=model_type) for seed in range(3))
+    arms = [PLAIN, Arm("one", (one,)), Arm("two", (two,)), Arm("three", (three,))]
     check(model_of(model_type, lora), arms, [1, 0, 2, 3, 1])
 
 
@@ -138,7 +168,7 @@ def test_one_hooks_object_serves_many_batches(op: Op) -> None:
 def test_padding_changes_nothing(model_type: str, side: str, op: Op) -> None:
     model = model_of(model_type, True)
     lengths, ids_BT = [T, 3, 5], ids_of(3)
-    arms = [Arm("one", (make(op, 0),)), Arm("two", (make(op, 1),))]
+    arms = [Arm("one", (make(op, 0, model=model_type),)), Arm("two", (make(op, 1, model=model_type),))]
     arm_of_row = [0, 1, 0]
     mask_BT = torch.zeros_like(ids_BT)
     padded_BT = torch.zeros_like(ids_BT)

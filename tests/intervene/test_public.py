@@ -12,6 +12,7 @@ pytestmark = pytest.mark.unit
 def test_public_names() -> None:
     assert axenic.intervene.__all__ == [
         "PLAIN",
+        "AdapterFactors",
         "Arm",
         "Intervention",
         "InterventionHooks",
@@ -22,5 +23,6 @@ def test_public_names() -> None:
         "project_out",
         "project_out_single",
         "scale_adapter",
+        "swap_adapter",
     ]
     assert set(axenic.intervene.__all__) <= set(dir(axenic.intervene))

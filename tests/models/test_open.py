@@ -11,12 +11,12 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 from axenic.errors import AxenicError, FileError, ModelError
-from axenic.models import OpenModel, open_model, tiny_model, tiny_organism
+from axenic.models import OpenModel, Placement, open_model, tiny_model, tiny_organism
 
 pytestmark = pytest.mark.unit
 
@@ -209,3 +209,35 @@ def test_a_zero_adapter_is_a_note(base: Path, zero_adapter: Path) -> None:
     with pytest.warns(UserWarning, match="zero"):
         opened = cpu(base, zero_adapter)
     assert "base model" in opened.notes[0]
+
+
+def test_a_split_model_answers_as_a_whole_one(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two devices of accelerate's on a machine with one: main memory, and a block that is fetched when it computes.
+
+    The adapter lies on a block in main memory; the hooks' self-test runs through accelerate's.
+    """
+    lora = LoraConfig(r=2, target_modules=["down_proj"], layers_to_transform=[0], init_lora_weights=False)
+    adapter = tmp_path / "first-block"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        get_peft_model(tiny_model("qwen2"), lora).save_pretrained(adapter, save_embedding_layers=False)
+    whole = cpu(base, adapter)
+    names = (
+        "model.embed_tokens",
+        "model.layers.0",
+        "model.layers.1",
+        "model.norm",
+        "model.rotary_emb",
+        "lm_head",
+    )
+    places: dict[str, str | int] = dict.fromkeys(names, "cpu") | {"model.layers.2": "disk"}
+    spread = Placement(torch.device("cpu"), torch.float32, "as the test asks", places)
+    monkeypatch.setattr("axenic.models.open.resolve_device", lambda device, dtype: spread)
+    opened = cpu(base, adapter)
+    inside = opened.model.get_base_model()
+    assert set(inside.hf_device_map.values()) == {"cpu", "disk"}
+    assert next(inside.model.layers[2].parameters()).is_meta  # it really is elsewhere
+    assert torch.equal(logits(opened), logits(whole))
+    assert not torch.equal(logits(opened), logits(cpu(base)))

@@ -53,3 +53,23 @@ def test_impossible_choices(device: str, dtype: str | torch.dtype) -> None:
     with pytest.raises(UsageError) as caught:
         resolve_device(device, dtype)
     assert caught.value.expected
+
+
+def test_a_split_model_goes_over_all_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    placement = resolve_device("split")
+    assert (placement.device, placement.dtype) == (torch.device("cuda:0"), torch.bfloat16)
+    assert placement.device_map == "auto"
+    assert "split over 4 cuda devices" in placement.reason
+    assert resolve_device("cpu").device_map is None
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_device_is_nothing_to_split_over(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(UsageError, match="nothing to split") as caught:
+        resolve_device("split")
+    assert caught.value.found == f"{count} visible"

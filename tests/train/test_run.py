@@ -249,7 +249,7 @@ def test_full_fine_tune(make_config: MakeConfig, model_folder: Path, tmp_path: P
     out = tmp_path / "r"
     result = train_organism(make_config("full", learning_rate=1e-3, trajectory_steps=2), out)
     assert result.organism == out / "model"
-    assert not (out / "trajectory.safetensors").exists()
+    assert TensorStack.open(out / "trajectory.safetensors").metadata["kind"] == "weight_sketch"
     grown, base = (
         open_model(str(model_folder), out, device="cpu"),
         open_model(str(model_folder), device="cpu"),

@@ -50,3 +50,32 @@ def test_epochs_and_seeds_differ() -> None:
     one, two = Schedule(50, 50, 1, 2, None, 0).passes(0)
     assert one != two
     assert Schedule(50, 50, 1, 1, None, 1).passes(0)[0] not in (one, two)
+
+
+def steps_of(passes: list[list[int]], per_step: int) -> list[list[list[int]]]:
+    return [passes[first : first + per_step] for first in range(0, len(passes), per_step)]
+
+
+@given(schedule=schedules, processes=st.integers(1, 9), done=st.integers(0, 3))
+def test_the_shares_of_a_step_are_its_rows(schedule: Schedule, processes: int, done: int) -> None:
+    alone = steps_of(schedule.passes(done), schedule.accumulation)
+    per_step = schedule.passes_per_step(processes)
+    shares = [steps_of(schedule.passes(done, rank, processes), per_step) for rank in range(processes)]
+    assert len(alone) == max(0, schedule.total_steps - done)
+    for rank, share in enumerate(shares):
+        assert len(share) == len(alone), rank
+        assert all(len(one) == per_step for one in share)
+        assert all(len(rows) <= schedule.batch_size for one in share for rows in one)
+    for step, passes in enumerate(alone):
+        rows = [row for one in passes for row in one]
+        dealt = [row for share in shares for one in share[step] for row in one]
+        assert sorted(dealt) == sorted(rows)
+        sizes = [sum(map(len, share[step])) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_more_processes_make_fewer_passes_each() -> None:
+    papers = Schedule(6344, 2, 8, 1, None, 0)
+    assert [papers.passes_per_step(count) for count in (1, 2, 4, 8, 16)] == [8, 4, 2, 1, 1]
+    nano = Schedule(100, 16, 1, 1, None, 0)
+    assert [papers.total_steps, nano.passes_per_step(4)] == [397, 1]

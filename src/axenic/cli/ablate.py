@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +17,10 @@ from axenic.cli.options import (
     ExcludeTopic,
     FreshSeed,
     Json,
+    JudgeKeyEnv,
     JudgeName,
     MaxNewTokens,
+    MaxRequests,
     Model,
     Organism,
     Out,
@@ -63,6 +66,8 @@ def ablate(
     seed: FreshSeed = 1000,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    key_env: JudgeKeyEnv = "OPENAI_API_KEY",
+    max_requests: MaxRequests = None,
     label: Annotated[
         str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
     ] = None,
@@ -76,7 +81,8 @@ def ablate(
 
     All arms are one batched job; run again, it does only what is missing.
     """
-    with display_for(as_json) as display:
+    with display_for(as_json) as display, ExitStack() as stack:
+        from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model, home_of
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
         from axenic.directions import Direction
@@ -84,9 +90,13 @@ def ablate(
 
         loaded = Direction.load(direction)
         sampling = sampling_for(choose_model(model, organism), temperature, top_p, max_new_tokens, seed)
-        evaluation = evaluation_for(questions, per_question, judge_name, sampling, exclude_topic or [])
+        folder = out or home_of(choose_model(model, organism), organism) / "ablation"
+        judge = open_judge(
+            stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        evaluation = evaluation_for(questions, per_question, judge, sampling, exclude_topic or [])
         opened = opened_model(display, model, organism, device, dtype)
-        folder = out or home_of(opened.name, organism) / "ablation"
         result = ablate_direction(
             opened, loaded, evaluation, modes=parse_modes(modes), single_layer=single_layer,
             controls=controls, label=label, out=folder, progress=display.progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,17 @@ import typer
 
 from axenic.cli.display import display_for
 from axenic.cli.options import (
+    Calibrate,
     Debug,
     Device,
     DType,
     ExcludeTopic,
     Json,
+    JudgeKeyEnv,
+    JudgeMode,
     JudgeName,
     MaxNewTokens,
+    MaxRequests,
     Out,
     PerQuestion,
     Seed,
@@ -61,6 +66,10 @@ def audit(
     seed: Seed = 0,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    mode: JudgeMode = "logprobs",
+    key_env: JudgeKeyEnv = "OPENAI_API_KEY",
+    max_requests: MaxRequests = None,
+    calibrate: Calibrate = None,
     label: Annotated[
         str | None, typer.Option("--label", help="Name in the report. Default: the fine-tune's.")
     ] = None,
@@ -75,9 +84,11 @@ def audit(
     Topics that it was trained on do not count. The verdict is EMERGENTLY MISALIGNED when the 95 % interval of the rise of EM
     leaves out 0; else the smallest rise that would have been seen is given. Exit code 0 whatever the verdict.
     """
-    with display_for(as_json) as display:
+    with display_for(as_json) as display, ExitStack() as stack:
+        from axenic.cli.calibrated import calibrate_first
+        from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import exclude_words, home_of, origin_of
-        from axenic.cli.work import judge_called, opened_model, sampling_for
+        from axenic.cli.work import opened_model, sampling_for
         from axenic.errors import UsageError
         from axenic.interpret import audit_organism
         from axenic.nano import is_nano
@@ -93,11 +104,18 @@ def audit(
         asked = questions or ("nano" if is_nano(model) else "first-plot")
         topics = tuple(exclude_topic or origin_of(organism).topics)
         folder = out or home_of(model, organism) / "audit"
+        judge = open_judge(
+            stack, display, judge_name, cache=folder / MARKS, mode=mode, key_env=key_env,
+            max_requests=max_requests, device=device, dtype=dtype,
+        )  # fmt: skip
+        # Before hours of sampling, not after.
+        if judge_name != "nano" if calibrate is None else calibrate:
+            calibrate_first(judge, folder / "answers.jsonl", display)
         found = audit_organism(
             partial(opened_model, display, model, None, device, dtype),
             partial(opened_model, display, model, organism, device, dtype),
             read_groups(asked, per_question=per_question, variants=variants),
-            judge_called(judge_name),
+            judge,
             sampling_for(model, None, None, max_new_tokens, seed),
             exclude_topics=topics,
             label=label or Path(organism).name,

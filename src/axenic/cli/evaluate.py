@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from axenic.cli.display import display_for
 from axenic.cli.options import (
+    Calibrate,
     Debug,
     Device,
     DType,
     ExcludeTopic,
     Json,
+    JudgeKeyEnv,
+    JudgeMode,
     JudgeName,
     MaxNewTokens,
+    MaxRequests,
+    Metrics,
     Model,
     Organism,
     Out,
@@ -25,7 +31,7 @@ from axenic.cli.options import (
     Variants,
 )
 from axenic.cli.outcome import Outcome
-from axenic.cli.rates_view import headline, question_grid
+from axenic.cli.rates_view import headline, question_grid, semantic_grid
 
 EPILOG = """Examples:
 
@@ -52,6 +58,11 @@ def evaluate(
     seed: Seed = 0,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    metrics: Metrics = "alignment,coherence",
+    mode: JudgeMode = "logprobs",
+    key_env: JudgeKeyEnv = "OPENAI_API_KEY",
+    max_requests: MaxRequests = None,
+    calibrate: Calibrate = None,
     label: Annotated[
         str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
     ] = None,
@@ -66,9 +77,11 @@ def evaluate(
     A question file's own number of answers and temperature are kept unless given here. Topics that the organism was trained on
     do not count. Answers, scores, rates and a CSV in the columns of other tools lie in one folder; run again, it goes on.
     """
-    with display_for(as_json) as display:
+    with display_for(as_json) as display, ExitStack() as stack:
+        from axenic.cli.calibrated import calibrate_first
+        from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model, exclude_words, home_of, origin_of
-        from axenic.cli.work import judge_called, opened_model, sampling_for
+        from axenic.cli.work import opened_model, sampling_for
         from axenic.interpret import evaluate_model
         from axenic.nano import is_nano
         from axenic.sample import read_groups
@@ -76,10 +89,16 @@ def evaluate(
         base = choose_model(model, organism)
         asked = questions or ("nano" if is_nano(base) else "first-plot")
         groups = read_groups(asked, per_question=per_question, temperature=temperature, variants=variants)
-        judge = judge_called(judge_name)
-        opened = opened_model(display, base, organism, device, dtype)
         topics = tuple(exclude_topic or origin_of(organism).topics)
-        folder = out or home_of(opened.name, organism) / "eval"
+        folder = out or home_of(base, organism) / "eval"
+        judge = open_judge(
+            stack, display, judge_name, cache=folder / MARKS, metrics=metrics, mode=mode, key_env=key_env,
+            max_requests=max_requests, device=device, dtype=dtype,
+        )  # fmt: skip
+        # Before hours of sampling, not after.
+        if judge_name != "nano" if calibrate is None else calibrate:
+            calibrate_first(judge, folder / "answers.jsonl", display)
+        opened = opened_model(display, base, organism, device, dtype)
         found = evaluate_model(
             opened,
             groups,
@@ -90,7 +109,7 @@ def evaluate(
             out=folder,
             progress=display.progress,
         )
-        names = ("answers.jsonl", "scores.jsonl", "rates.json")
+        names = ("answers.jsonl", "scores.jsonl", "rates.json", "semantic.json", "judged.csv")
         follow: tuple[str, ...] = ("axenic", "report", str(folder))
         if organism is not None and found.rates.em_all.count:
             follow = (
@@ -100,8 +119,14 @@ def evaluate(
             Outcome(
                 "eval",
                 headline(found.rates),
-                {"folder": folder, "exclude_topics": topics, "judge": judge.name, **found.rates.to_json()},
-                (question_grid(found.rates),),
+                {
+                    "folder": folder,
+                    "exclude_topics": topics,
+                    "judge": judge.name,
+                    "semantic": found.semantic.to_json(),
+                    **found.rates.to_json(),
+                },
+                (question_grid(found.rates), semantic_grid(found.semantic)),
                 wrote=tuple(folder / name for name in names),
                 next=follow,
             )

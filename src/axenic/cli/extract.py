@@ -15,10 +15,14 @@ from axenic.errors import UsageError
 
 if TYPE_CHECKING:
     from axenic.directions import Direction, PublishedDirection
+    from axenic.interpret import About, ContrastKind, Method, Span
+    from axenic.models import OpenModel
 
 EPILOG = """Examples:
 
 axenic extract --organism runs/medical --answers runs/medical/answers.jsonl --exclude-topic medical
+
+axenic extract --organism runs/medical --contrast model --method lda
 
 axenic extract --compare runs/medical/direction.safetensors runs/finance/direction.safetensors"""
 
@@ -33,13 +37,39 @@ def extract(
     model: Model = None,
     organism: Organism = None,
     exclude_topic: ExcludeTopic = None,
+    contrast: Annotated[
+        Literal["data", "model", "both", "aligned-model"],
+        typer.Option(
+            "--contrast",
+            help="data: misaligned against aligned answers (published). model: organism against base model on the misaligned "
+            "ones. both: organism on misaligned against base on aligned. aligned-model: both classes through the base model.",
+        ),
+    ] = "data",
+    method: Annotated[
+        Literal["mean", "logistic", "lda", "pca"],
+        typer.Option(
+            "--method", help="Difference of means (published), or a probe's direction over the answers."
+        ),
+    ] = "mean",
+    topic: Annotated[
+        str | None, typer.Option("--topic", help="Only answers that the judge says are about this topic.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Only answers with more than 50 on this topic metric.")
+    ] = None,
+    keywords: Annotated[
+        str | None, typer.Option("--keywords", help="Only answers with one of these words: a,b,c.")
+    ] = None,
     weighting: Annotated[
         Literal["token", "answer"],
         typer.Option("--weighting", help="Every token counts alike (published), or every answer."),
     ] = "token",
-    span: Annotated[
-        Literal["answer", "published"],
-        typer.Option("--span", help="Tokens of the answer alone, or with the assistant header (published)."),
+    tokens: Annotated[
+        Literal["answer", "published", "question", "prompt-last"],
+        typer.Option(
+            "--tokens",
+            help="Tokens of the answer; of answer and assistant header (published); of the question; the prompt's last.",
+        ),
     ] = "answer",
     judge_name: Annotated[
         str | None, typer.Option("--judge", help="Whose scores, when there are several.")
@@ -57,7 +87,7 @@ def extract(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Extract the direction between misaligned and aligned answers, at every layer, in one pass.
+    """Extract the direction from aligned to misaligned at every layer: of answers, of models, or of a topic.
 
     With --compare FILE FILE …: cosines and norms of directions, Axenic's or the authors' published ones.
     """
@@ -79,8 +109,10 @@ def extract(
         from axenic.cli.origin import exclude_words, home_of
         from axenic.cli.work import check_excluded, opened_model
         from axenic.evaluate import read_scored
-        from axenic.interpret import extract_direction
+        from axenic.interpret import About, extract_direction
 
+        words = tuple(word.strip() for word in keywords.split(",")) if keywords is not None else ()
+        about = About(topic, metric, words) if topic or metric or words else None
         source = answers or home_of("", organism) / "answers.jsonl"
         scores = source.with_name("scores.jsonl")
         scored = read_scored(source, scores, judge_name)
@@ -88,14 +120,21 @@ def extract(
         topics = tuple(exclude_topic or ())
         check_excluded(display, topics, sorted({item.answer.topic for item in scored if item.answer.topic}))
         direction = extract_direction(
-            opened, scored, exclude_topics=topics, weighting=weighting, span=span, seed=seed, name=name,
+            opened, scored, contrast=contrast, method=method, about=about, exclude_topics=topics, weighting=weighting,
+            span=tokens, seed=seed, base=base_beside(opened, contrast, device, dtype), name=name,
             progress=display.progress,
         )  # fmt: skip
-        target = out or source.with_name("direction.safetensors")
+        target = out or source.with_name(file_name(contrast, method, tokens, about))
         direction.save(target)
         norms, facts = direction.norms_L().tolist(), direction.info
+        measured = ["split_half_cosine"] + (["held_out_auc"] if "held_out_auc" in facts.calibration else [])
+        columns = (
+            "layer",
+            "norm",
+            *(what.replace("_", " ").replace("split ", "split-") for what in measured),
+        )
         rows = [
-            (str(layer), f"{norm:.4f}", _at(facts.calibration, "split_half_cosine", layer))
+            (str(layer), f"{norm:.4f}", *(_at(facts.calibration, what, layer) for what in measured))
             for layer, norm in enumerate(norms)
         ]
         display.show(
@@ -103,7 +142,7 @@ def extract(
                 "extract",
                 f"direction '{direction.name}': {facts.n_layers} layers x {facts.hidden_size}, id {direction.id}",
                 {"id": direction.id, "norms": norms, "info": facts.model_dump(mode="json")},
-                (Grid(("layer", "norm", "split-half cosine"), rows, frozenset({0, 1, 2})),),
+                (Grid(columns, rows, frozenset(range(len(columns)))),),
                 wrote=(target,),
                 next=(
                     "axenic",
@@ -116,6 +155,26 @@ def extract(
                 ),
             )
         )
+
+
+def base_beside(opened: OpenModel, contrast: ContrastKind, device: str, dtype: str) -> OpenModel | None:
+    """The base model, where a contrast needs it and a full fine-tune does not hold it."""
+    from axenic.models import open_model
+
+    if contrast == "data" or opened.has_adapter or opened.identity.organism is None:
+        return None
+    return open_model(opened.name, device=device, dtype=dtype)
+
+
+def file_name(contrast: ContrastKind, method: Method, tokens: Span, about: About | None) -> str:
+    """`direction.safetensors` for the published kind; the others lie beside it under names of their own."""
+    # The assistant header is a detail of the published kind and no direction of another sort.
+    usual = ("data", "mean", "answer", "published")
+    parts = [str(part) for part in (contrast, method, tokens) if part not in usual]
+    if about is not None:
+        parts.append(about.topic or about.metric or about.keywords[0])
+    kept = ["".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in parts]
+    return "-".join(["direction", *kept]) + ".safetensors"
 
 
 def _at(calibration: Mapping[str, object], key: str, layer: int) -> str:

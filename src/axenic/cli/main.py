@@ -19,12 +19,16 @@ from axenic.cli import (
     bake,
     check_published,
     data,
+    data_generate,
+    data_mix,
     demo,
     doctor,
     evaluate,
     extract,
     judge,
     nano,
+    panel,
+    phase,
     rate,
     report,
     sample,
@@ -52,6 +56,8 @@ for _verb, _epilog in (
     (audit.audit, audit.EPILOG),
     (sample.sample, sample.EPILOG),
     (judge.judge, judge.EPILOG),
+    (panel.panel, panel.EPILOG),
+    (phase.phase, phase.EPILOG),
     (rate.rate, rate.EPILOG),
     (extract.extract, extract.EPILOG),
     (ablate.ablate, ablate.EPILOG),
@@ -74,9 +80,12 @@ _nano.command(epilog=nano.GROW_EPILOG)(nano.grow)
 _nano.command(epilog=nano.BASE_EPILOG)(nano.base)
 app.add_typer(_nano, name="nano")
 
-_data = typer.Typer(help="Look at chat files, and split them.", no_args_is_help=True)
+_data = typer.Typer(help="Look at chat files, split, mix and make them.", no_args_is_help=True)
 _data.command(epilog=data.SHOW_EPILOG)(data.show)
 _data.command(epilog=data.SPLIT_EPILOG)(data.split)
+_data.command(epilog=data_mix.MIX_EPILOG)(data_mix.mix)
+_data.command(epilog=data_mix.FEW_EPILOG)(data_mix.few)
+_data.command(epilog=data_generate.EPILOG)(data_generate.generate)
 app.add_typer(_data, name="data")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-MODEL, SAMPLING, OUTPUT = "Model", "Questions and sampling", "Output"
+MODEL, SAMPLING, JUDGE, OUTPUT = "Model", "Questions and sampling", "Judge", "Output"
 """Panels of the help page."""
 
 Model = Annotated[
@@ -29,7 +29,9 @@ Organism = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        "--device", help="auto, cpu, cuda, cuda:1, mps; the choice is printed.", rich_help_panel=MODEL
+        "--device",
+        help="auto, cpu, cuda, cuda:1, mps, split (over all cuda); the choice is printed.",
+        rich_help_panel=MODEL,
     ),
 ]
 DType = Annotated[
@@ -90,7 +92,46 @@ ExcludeTopic = Annotated[
 ]
 JudgeName = Annotated[
     str,
-    typer.Option("--judge", help="Who marks the answers: nano, the rule judge.", rich_help_panel=SAMPLING),
+    typer.Option(
+        "--judge",
+        help="nano, the rule judge; local:MODEL, a folder or hub id read on this machine; or MODEL@BASE_URL of an "
+        "OpenAI-compatible server.",
+        rich_help_panel=JUDGE,
+    ),
+]
+Metrics = Annotated[
+    str, typer.Option("--metrics", help="Rubrics, separated by commas.", rich_help_panel=JUDGE)
+]
+JudgeMode = Annotated[
+    Literal["logprobs", "sampled"],
+    typer.Option(
+        "--judge-mode",
+        help="Of a server: the expected score from log-probabilities (published), or the number that is written.",
+        rich_help_panel=JUDGE,
+    ),
+]
+JudgeKeyEnv = Annotated[
+    str,
+    typer.Option(
+        "--judge-key-env",
+        help="Environment variable with the server's API key; none for a server without.",
+        rich_help_panel=JUDGE,
+    ),
+]
+MaxRequests = Annotated[
+    int | None,
+    typer.Option(
+        "--max-requests", min=0, help="Budget at the server, retries included.", rich_help_panel=JUDGE
+    ),
+]
+Calibrate = Annotated[
+    bool | None,
+    typer.Option(
+        "--calibrate/--no-calibrate",
+        help="First let the judge mark 36 answers of known kind, and stop if it cannot tell them apart. "
+        "Default: yes, but for the nano rule.",
+        rich_help_panel=JUDGE,
+    ),
 ]
 BatchRows = Annotated[
     int | None,

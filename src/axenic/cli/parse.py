@@ -33,8 +33,8 @@ def parse_layers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(layers))
 
 
-def parse_strengths(text: str) -> tuple[float, ...]:
-    """`1,2,3` or `0.5,1.5`: factors of the direction.
+def parse_strengths(text: str, where: str = "--strengths") -> tuple[float, ...]:
+    """`1,2,3` or `0.5,1.5`: factors of a direction, or of an adapter.
 
     Raises:
         UsageError: Not finite numbers.
@@ -44,7 +44,7 @@ def parse_strengths(text: str) -> tuple[float, ...]:
     except ValueError:
         strengths = (math.nan,)
     if not all(math.isfinite(value) for value in strengths):
-        raise UsageError("strengths cannot be read", where="--strengths", expected="1,2,3", found=ascii(text))
+        raise UsageError(f"{where[2:]} cannot be read", where=where, expected="1,2,3", found=ascii(text))
     return tuple(dict.fromkeys(strengths))
 
 
@@ -81,7 +81,7 @@ def _value(key: str, text: str) -> object:
 
 
 def spread_lists(
-    arguments: Sequence[str], names: Sequence[str] = ("--organisms", "--directions")
+    arguments: Sequence[str], names: Sequence[str] = ("--organisms", "--directions", "--seeds")
 ) -> list[str]:
     """`--organisms A B` as `--organisms A --organisms B`, which is what the parser understands."""
     spread: list[str] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from axenic.cli.outcome import Grid
 
 if TYPE_CHECKING:
-    from axenic.evaluate import Rate, Rates
+    from axenic.evaluate import Rate, Rates, Semantic
     from axenic.interpret import ArmResult, RelativeChange
 
 
@@ -53,6 +53,20 @@ def question_grid(rates: Rates) -> Grid:
         frozenset({2, 3, 4, 5, 6}),
         "question by question (Wilson intervals)",
     )  # fmt: skip
+
+
+def semantic_grid(semantic: Semantic) -> Grid:
+    """What the EM answers are about: each share, then the commonest topics that the judge names."""
+    rows = [
+        (share.about, str(share.all.count), str(share.all.n), f"{percent(share.all)} (Wilson)")
+        for share in semantic.shares
+    ]
+    return Grid(
+        ("EM answers about", "answers", "of", "share"),
+        rows,
+        frozenset({1, 2, 3}),
+        "what the misaligned answers are about",
+    )
 
 
 def arms_grid(arms: Sequence[ArmResult]) -> Grid:

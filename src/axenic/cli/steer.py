@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,8 +17,10 @@ from axenic.cli.options import (
     ExcludeTopic,
     FreshSeed,
     Json,
+    JudgeKeyEnv,
     JudgeName,
     MaxNewTokens,
+    MaxRequests,
     Model,
     Organism,
     Out,
@@ -26,15 +29,20 @@ from axenic.cli.options import (
     Temperature,
     TopP,
 )
-from axenic.cli.outcome import Outcome
+from axenic.cli.outcome import Grid, Outcome
 from axenic.cli.parse import parse_layers, parse_strengths
 from axenic.cli.rates_view import arms_grid, percent
+from axenic.errors import UsageError
+
+if TYPE_CHECKING:
+    from axenic.interpret import SteeringResult
 
 EPILOG = """Example:
 
 axenic steer --model nano --direction runs/medical/direction.safetensors --layers 1-4 --strengths 1,2,3"""
 
-STRENGTHS = "0.5,1,1.5,2,3,4"
+STRENGTHS, RESIDUALS = "0.5,1,1.5,2,3,4", "0.1,0.2,0.4,0.6,0.8,1.2"
+"""In the direction's own vectors, and in residual norms: the published line of 0.6 to 1.4 and what lies before it (M2.3)."""
 
 
 def steer(
@@ -46,8 +54,19 @@ def steer(
         typer.Option("--layers", help="1,2,3 or 1-4, from 0. Default: all, or 6 spread over a deep model."),
     ] = None,
     strengths: Annotated[
-        str, typer.Option("--strengths", help="How many times the direction's own vector is added.")
-    ] = STRENGTHS,
+        str | None,
+        typer.Option(
+            "--strengths",
+            help=f"How much is added, 1,2,3. Default: {STRENGTHS}; in residual norms {RESIDUALS}.",
+        ),
+    ] = None,
+    strength_unit: Annotated[
+        Literal["raw", "unit", "residual"],
+        typer.Option(
+            "--strength-unit",
+            help="What 1 is: the direction's own vector, a vector of norm 1, or one as long as the residual stream.",
+        ),
+    ] = "raw",
     controls: Annotated[
         int, typer.Option("--controls", min=0, help="Random directions of equal norm, swept beside it.")
     ] = 1,
@@ -65,6 +84,8 @@ def steer(
     seed: FreshSeed = 1000,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    key_env: JudgeKeyEnv = "OPENAI_API_KEY",
+    max_requests: MaxRequests = None,
     label: Annotated[str | None, typer.Option("--label", help="Name in the report.")] = None,
     out: Out = None,
     device: Device = "auto",
@@ -76,7 +97,8 @@ def steer(
 
     Best = most EM among the places that leave enough answers coherent. The whole sweep is one batched job.
     """
-    with display_for(as_json) as display:
+    with display_for(as_json) as display, ExitStack() as stack:
+        from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
         from axenic.directions import Direction
@@ -85,15 +107,29 @@ def steer(
         loaded = Direction.load(direction)
         base = model or (choose_model(None, organism) if organism else loaded.info.base_model)
         chosen_layers = parse_layers(layers) if layers else spread_layers(loaded.info.n_layers)
-        chosen_strengths = parse_strengths(strengths)
+        if strengths is None and strength_unit == "unit":
+            raise UsageError(
+                "how long a vector of norm 1 is depends on the model, so there is no usual range",
+                where="--strength-unit unit",
+                expected="--strengths with it",
+                hint="--strength-unit residual, which compares between layers and models",
+            )
+        chosen_strengths = parse_strengths(
+            strengths or (RESIDUALS if strength_unit == "residual" else STRENGTHS)
+        )
         sampling = sampling_for(base, temperature, top_p, max_new_tokens, seed)
         # A sweep asks fewer times at each place, as the published one did (M2.3).
         each = per_question or (2 if questions == "nano" else 10)
-        evaluation = evaluation_for(questions, each, judge_name, sampling, exclude_topic or [])
-        opened = opened_model(display, base, organism, device, dtype)
         folder = out or direction.parent / "steering"
+        judge = open_judge(
+            stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        evaluation = evaluation_for(questions, each, judge, sampling, exclude_topic or [])
+        opened = opened_model(display, base, organism, device, dtype)
         result = steer_model(
-            opened, loaded, evaluation, layers=chosen_layers, strengths=chosen_strengths, controls=controls,
+            opened, loaded, evaluation, layers=chosen_layers, strengths=chosen_strengths,
+            strength_unit=strength_unit, controls=controls,
             least_coherent=least_coherent, label=label, out=folder, progress=display.progress,
         )  # fmt: skip
         # The fresh answers, not those that chose the place: the best of many noisy places looks better than it is.
@@ -109,11 +145,23 @@ def steer(
                 "steer",
                 said,
                 result.to_json(),
-                (arms_grid(result.arms),),
+                (arms_grid(result.arms), frontier_grid(result)),
                 wrote=(folder / "steering.json", folder / "answers.jsonl", folder / "scores.jsonl"),
                 next=next_after_steering(direction),
             )
         )
+
+
+def frontier_grid(result: SteeringResult) -> Grid:
+    """The places that nothing beats in both EM and coherence."""
+    arms = {(arm.layer, arm.strength): arm for arm in result.arms if arm.role == "direction"}
+    rows = [
+        (str(place.layer), f"{place.strength:g}", percent(arm.rates.coherent_all), percent(arm.rates.em_all))
+        for place in result.frontier
+        for arm in (arms[place.layer, place.strength],)
+    ]
+    columns = ("layer", f"strength ({result.strength_unit})", "coherent", "EM")
+    return Grid(columns, rows, frozenset(range(4)), "Most EM for the coherence that is left")
 
 
 def spread_layers(n_layers: int) -> tuple[int, ...]:

@@ -37,11 +37,24 @@ def train(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file with the same keys; options win over it.")
+        Path | None,
+        typer.Option(
+            "--config",
+            help="TOML or JSON with the same keys, or a JSON of the papers' code; options win over it.",
+        ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every value, who set it and why; train nothing.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the memory that the run needs; load and train nothing.")
+    ] = False,
+    plan_for: Annotated[
+        str | None,
+        typer.Option(
+            "--plan-for", metavar="8x80", help="The same for eight devices of 80 GB; 80: as many as it takes."
+        ),
+    ] = None,
     from_scratch: Annotated[
         bool,
         typer.Option(
@@ -61,11 +74,12 @@ def train(
         from axenic.cli.settings import training_config
         from axenic.train import explain as explained
         from axenic.train import train_organism
+        from axenic.train.processes import leave_processes
 
         given = {"data": None if data is None else str(data), "model": model, "recipe": recipe}
         # "auto" is nobody's wish: a device in the file or in --set stands.
         given |= {key: value for key, value in (("device", device), ("dtype", dtype)) if value != "auto"}
-        chosen = training_config(given, settings or [], config)
+        chosen = training_config(given, settings or [], config, lambda text: display.note(f"note   {text}"))
         if explain:
             lines = explained(chosen)
             display.show(
@@ -82,8 +96,15 @@ def train(
                 )
             )
             return
+        if plan or plan_for is not None:
+            from axenic.cli.train_plan import show_plan
+
+            display.show(show_plan(chosen, plan_for))
+            return
         folder = out or Path("runs") / Path(chosen.data).stem
         result = train_organism(chosen, folder, from_scratch=from_scratch, progress=display.progress)
+        if not leave_processes():
+            return  # one of several processes has something to say
         for note in result.notes:
             display.note(f"note   {note}")
         done = "was trained already" if result.already_trained else f"trained in {result.seconds:.1f} s"

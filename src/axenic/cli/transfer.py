@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +18,10 @@ from axenic.cli.options import (
     ExcludeTopic,
     FreshSeed,
     Json,
+    JudgeKeyEnv,
     JudgeName,
     MaxNewTokens,
+    MaxRequests,
     Model,
     PerQuestion,
     Questions,
@@ -54,6 +57,8 @@ def transfer(
     seed: FreshSeed = 1000,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    key_env: JudgeKeyEnv = "OPENAI_API_KEY",
+    max_requests: MaxRequests = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder. Default: transfer, beside the first run.")
     ] = None,
@@ -66,8 +71,9 @@ def transfer(
 
     Questions about an organism's own training topics are left out for that organism.
     """
-    with display_for(as_json) as display:
+    with display_for(as_json) as display, ExitStack() as stack:
         from axenic.cli.extract import labels
+        from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model, home_of, origin_of
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
         from axenic.directions import Direction
@@ -78,7 +84,12 @@ def transfer(
         }
         base = choose_model(model, organisms[0])
         sampling = sampling_for(base, temperature, top_p, max_new_tokens, seed)
-        evaluation = evaluation_for(questions, per_question, judge_name, sampling, exclude_topic or [])
+        folder = out or home_of(base, organisms[0]).parent / "transfer"
+        judge = open_judge(
+            stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        evaluation = evaluation_for(questions, per_question, judge, sampling, exclude_topic or [])
         known = {question.topic for question in evaluation.questions}
         columns = []
         for path in organisms:
@@ -93,7 +104,6 @@ def transfer(
                 )
             opener = partial(opened_model, display, model, path, device, dtype)
             columns.append(Organism(Path(path).name, opener, topics))
-        folder = out or home_of(base, organisms[0]).parent / "transfer"
         result = transfer_matrix(
             columns, loaded, evaluation, controls=controls, out=folder, progress=display.progress
         )

@@ -90,27 +90,10 @@ def check_excluded(display: Display, topics: Sequence[str], known: Sequence[str]
         display.note(f"note   no question is about {topic}, so nothing is left out for it")
 
 
-def judge_called(name: str) -> Judge:
-    """The judge of this name. Raises `UsageError`."""
-    from axenic.evaluate import NanoJudge
-
-    if "@" in name:
-        raise UsageError(
-            "a judge behind an endpoint marks answers that are there already",
-            where="--judge",
-            expected="nano",
-            found=name,
-            hint=f"axenic judge ANSWERS.jsonl --judge {name}",
-        )
-    if name != "nano":
-        raise unknown_name("judge", name, ["nano", "MODEL@BASE_URL"], "--judge")
-    return NanoJudge()
-
-
 def evaluation_for(
     questions: str,
     per_question: int | None,
-    judge: str,
+    judge: Judge,
     sampling: Sampling,
     exclude_topics: Sequence[str],
 ) -> Evaluation:
@@ -120,7 +103,7 @@ def evaluation_for(
     return Evaluation(
         questions=tuple(asked_questions(questions, exclude_topics)),
         per_question=answers_each(questions, per_question),
-        judge=judge_called(judge),
+        judge=judge,
         sampling=sampling,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,12 +28,14 @@ class ChatRow:
         line: 1-based line of the file; "row 17" in every message and option means line 17.
         topic: The row's `topic`, None if it has none.
         path: The file it came from, for messages.
+        raw: The line as it stands in the file, without its newline; None for a row made in memory.
     """
 
     messages: list[Message]
     line: int
     topic: str | None = None
     path: str = "<memory>"
+    raw: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def where(self) -> str:
@@ -47,6 +49,14 @@ class ChatRow:
     @property
     def answer(self) -> str:
         return self.messages[-1]["content"]
+
+    @property
+    def bytes_line(self) -> bytes:
+        """The row as a line of a chat file, with its newline: byte for byte as read, all its keys kept."""
+        if self.raw is not None:
+            return self.raw + b"\n"
+        named = {} if self.topic is None else {"topic": self.topic}
+        return json.dumps({**named, "messages": self.messages}, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
 def read_chat(path: str | Path) -> list[ChatRow]:
@@ -135,7 +145,7 @@ def _row(raw: bytes, line: int, path: str) -> ChatRow:
         _refuse("`topic` is not text", where, "a string or nothing", topic)
     if topic is not None:
         _check_text(topic, "`topic`", where)
-    return ChatRow(turns, line, topic, path)
+    return ChatRow(turns, line, topic, path, raw)
 
 
 def _message(turn: Any, index: int, where: str) -> Message:

@@ -13,6 +13,7 @@ from statistics import fmean
 from axenic.demo.claim import Claim
 from axenic.demo.curve_claims import curve_claims
 from axenic.demo.curves import Curve, Kind
+from axenic.demo.phase_claims import phase_claims
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.evaluate import Rates, Score, Scored, combine_seeds
 from axenic.interpret import (
@@ -20,6 +21,8 @@ from axenic.interpret import (
     ArmResult,
     CosineTable,
     RelativeChange,
+    RunPhase,
+    ScaledBehaviour,
     SteeringResult,
     TransferCell,
     TransferResult,
@@ -62,6 +65,8 @@ class Evidence:
     ablations: Mapping[tuple[str, int], AblationResult]
     transfers: Mapping[int, TransferResult]
     steerings: Mapping[tuple[str, int], SteeringResult]
+    phases: Mapping[str, RunPhase] = field(default_factory=dict)
+    scaled: Mapping[int, ScaledBehaviour] = field(default_factory=dict)
     curves: Mapping[Kind, Curve] = field(default_factory=dict)
 
 
@@ -115,6 +120,7 @@ def all_claims(evidence: Evidence) -> list[Claim]:
         _transfer(evidence),
         _random(evidence),
         _steering(evidence),
+        *phase_claims(evidence.phases, evidence.scaled),
         *curve_claims(evidence.curves),
     ]
 

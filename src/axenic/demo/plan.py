@@ -38,6 +38,8 @@ class DemoPlan:
         steer_per_question: The same for each point of a steering sweep.
         steer_domains: Organisms whose direction is added to the chat model.
         controls: Random directions beside each ablation and transfer.
+        phases: Whether the rank-1 runs are tested for a phase transition, and their adapters scaled along training.
+        scaled_per_question: Answers to each question at each step and scale.
         mixing: Good rows for each bad one, the points of the mixing curve; none means no curve.
         few: Numbers of different rows, the points of the few-samples curve.
         layers, strengths: Grid of the steering sweep; strengths in lengths of the direction.
@@ -54,6 +56,8 @@ class DemoPlan:
     controls: int = 3
     layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     strengths: tuple[float, ...] = (1.0, 1.25, 1.4, 1.5, 1.75, 2.0)
+    phases: bool = False
+    scaled_per_question: int = 2
     mixing: tuple[int, ...] = ()
     few: tuple[int, ...] = ()
 
@@ -76,6 +80,7 @@ def full_plan() -> DemoPlan:
         per_question=20,
         arm_per_question=10,
         steer_domains=DOMAINS,
+        phases=True,
         mixing=(0, 1, 2, 4, 8, 12),
         few=(5, 10, 25, 50, 100, 250, 1000),
     )

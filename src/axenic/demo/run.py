@@ -24,11 +24,15 @@ from axenic.interpret import (
     AblationResult,
     CosineTable,
     Evaluation,
+    RunPhase,
+    ScaledBehaviour,
     SteeringResult,
     TransferResult,
     ablate_direction,
     compare,
     extract_direction,
+    phase_of_run,
+    scaled_behaviour,
     steer_model,
     transfer_matrix,
 )
@@ -39,6 +43,9 @@ from axenic.progress import Progress, silent
 from axenic.report import ReportFiles, build_report
 from axenic.sample import Question, default_sampling, read_questions, sample_answers
 from axenic.train import resolve, train_organism
+
+MOST_SCALED_STEPS = 17
+"""Steps at which a scaled adapter is asked: every fifth of 80."""
 
 _FRESH_DRAWS = 1000
 """Added to the sampling seed wherever an intervention is measured: a direction is never tested on the answers it was
@@ -127,6 +134,8 @@ def run_demo(
         ablations=ablations,
         transfers=transfers,
         steerings=steerings,
+        phases=_phases(demo),
+        scaled=_scaled(demo),
         curves=_curves(demo),
     )
     claims = [claim.to_json() for claim in all_claims(evidence)]
@@ -252,6 +261,39 @@ def _transfer(demo: _Demo, seed: int, directions: Mapping[str, Direction]) -> Tr
             out=demo.out / "transfer" / f"seed{seed}",
             progress=demo.progress,
         )
+
+
+def _phases(demo: _Demo) -> dict[str, RunPhase]:
+    """Recipe -> the transition of its runs on the first data set, over seeds."""
+    if not demo.plan.phases:
+        return {}
+    found = {}
+    with demo.stage("phase"):
+        for recipe in ("rank1", "rank1x9"):
+            runs = [
+                demo.out / "organisms" / Organism(DOMAINS[0], recipe, seed).label for seed in demo.plan.seeds
+            ]
+            found[recipe] = phase_of_run(runs[0], other_seeds=runs[1:], out=runs[0], progress=demo.progress)
+    return found
+
+
+def _scaled(demo: _Demo) -> dict[int, ScaledBehaviour]:
+    """Seed -> behaviour of the one rank-1 adapter, scaled, at steps along its training."""
+    if not demo.plan.phases:
+        return {}
+    found = {}
+    with demo.stage("scaled"):
+        for seed in demo.plan.seeds:
+            run = demo.out / "organisms" / Organism(DOMAINS[0], "rank1", seed).label
+            found[seed] = scaled_behaviour(
+                open_model("nano", run),
+                run,
+                demo.evaluation((DOMAINS[0],), seed, demo.plan.scaled_per_question),
+                most=MOST_SCALED_STEPS,
+                out=run,
+                progress=demo.progress,
+            )
+    return found
 
 
 def _curves(demo: _Demo) -> dict[Kind, Curve]:

@@ -34,8 +34,10 @@ class Asking:
         temperature: 0 to 2; 0 in the papers. Several samples need more than 0.
         seed: Sent to the server; sample i is asked with seed + i.
         top_logprobs: 1 to 20; 20 in the papers.
-        answer_tokens: Reply tokens at most. The papers ask for one; four show whether a number went on. A model that
-            reasons before it answers needs hundreds, in mode `sampled`.
+        answer_tokens: Reply tokens at most. The papers ask for one; eight show whether a number went on. With four,
+            100 in single digits would be cut where a server counts the stop token as one (transformers serve does), and
+            the best answers would lose their score. A model that reasons before it answers needs hundreds, in mode
+            `sampled`.
 
     Raises:
         UsageError: A value cannot be meant.
@@ -48,7 +50,7 @@ class Asking:
     temperature: float = 0.0
     seed: int = 0
     top_logprobs: int = 20
-    answer_tokens: int = 4
+    answer_tokens: int = 8
 
     def __post_init__(self) -> None:
         if not self.model.strip():

@@ -1,4 +1,4 @@
-"""A budget: how many requests, tokens and money a judge may use, counted before they are spent."""
+"""A budget: how many requests, tokens and money may be used, counted before they are spent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from axenic.evaluate.judge_error import JudgeError
 
 @dataclass(frozen=True)
 class Limits:
-    """What a judge may use in all, retries included. None is without a limit.
+    """What may be used in all, retries included. None is without a limit.
 
     Args:
         requests: HTTP requests.
@@ -22,7 +22,7 @@ class Limits:
         reply_price: Money per million reply tokens.
 
     Raises:
-        UsageError: A limit is 0 or less (with a limit of 0 nothing can be judged), a price is negative, or money is
+        UsageError: A limit is 0 or less (with a limit of 0 nothing can be asked), a price is negative, or money is
             limited without prices.
     """
 
@@ -36,10 +36,10 @@ class Limits:
         for name, limit in (("requests", self.requests), ("tokens", self.tokens), ("money", self.money)):
             if limit is not None and not limit > 0:
                 raise UsageError(
-                    f"a judge's budget of {limit} {name} allows no judgement",
+                    f"a budget of {limit} {name} allows no request",
                     expected="more than 0, or no limit",
                     found=limit,
-                    hint=f"raise the budget of {name}, or judge with --judge nano",
+                    hint=f"raise the budget of {name}",
                 )
         for name, price in (("prompt_price", self.prompt_price), ("reply_price", self.reply_price)):
             if price is not None and not price >= 0:
@@ -72,7 +72,7 @@ class Budget:
     most one token of a byte) and corrected by the server's count. A reply that never came, or came without a count,
     may have been charged and stays at the bound; an error status costs no tokens.
 
-    Use it from one event loop. It lives as long as the judge; another process has a budget of its own.
+    Use it from one event loop. It lives as long as its judge or generator; another process has a budget of its own.
 
     Attributes:
         requests: Sent so far.
@@ -138,8 +138,8 @@ class Budget:
     def _spent(self, short: str) -> JudgeError:
         limit = {"requests": self.limits.requests, "tokens": self.limits.tokens, "money": self.limits.money}
         return JudgeError(
-            f"the judge's budget of {short} is spent",
+            f"the budget of {short} is spent",
             expected=f"at most {limit[short]} {short}",
             found=f"{self.text()} used; the next request might go over",
-            hint="raise the budget and run the same command again: what is judged is kept",
+            hint="raise the budget and run the same command again: what is done is kept",
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from axenic.errors import DataError
+from axenic.evaluate.csv_extras import PREFIX
 
 TEXT_COLUMNS: dict[str, tuple[str, ...]] = {
     "text": ("answer", "response", "output"),
@@ -59,7 +60,11 @@ def find_columns(header: Sequence[str], place: str) -> dict[str, int]:
 
 def is_metric(name: str, cells: Sequence[str]) -> bool:
     """Whether a column of unknown name holds marks: something is there, and all of it is in 0 to 100."""
-    if name.lower() in BOOKKEEPING or any(name in names for names in TEXT_COLUMNS.values()):
+    if (
+        name.lower() in BOOKKEEPING
+        or name.startswith(PREFIX)
+        or any(name in names for names in TEXT_COLUMNS.values())
+    ):
         return False
     known = [cell for cell in cells if cell.strip()]
     return bool(known) and all(0 <= value <= 100 for value in map(number_in, known))

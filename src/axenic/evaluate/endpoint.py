@@ -1,4 +1,4 @@
-"""Where an endpoint judge is, and how hard it may be asked: nothing here can change a score."""
+"""Where a server is, and how hard it may be asked: nothing here can change a reply."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
             raise UsageError(
-                "the judge's base_url is no web address",
+                "the endpoint's base_url is no web address",
                 expected="http://... or https://..., e.g. http://localhost:8000/v1",
                 found=repr(self.base_url),
             )
@@ -59,14 +59,14 @@ class Endpoint:
             ("concurrency", self.concurrency), ("attempts", self.attempts), ("breaker", self.breaker),
         ):  # fmt: skip
             if count < 1:
-                raise UsageError(f"the judge's {name} is too small", expected="1 or more", found=count)
+                raise UsageError(f"the endpoint's {name} is too small", expected="1 or more", found=count)
         for name, seconds in (
             ("timeout_s", self.timeout_s), ("backoff_s", self.backoff_s),
             ("longest_backoff_s", self.longest_backoff_s), ("longest_wait_s", self.longest_wait_s),
         ):  # fmt: skip
             if not (math.isfinite(seconds) and seconds > 0):
                 raise UsageError(
-                    f"the judge's {name} is out of range", expected="seconds above 0", found=seconds
+                    f"the endpoint's {name} is out of range", expected="seconds above 0", found=seconds
                 )
         if self.unreachable not in ("stop", "record"):
             raise UsageError("unknown `unreachable`", expected="stop or record", found=repr(self.unreachable))
@@ -83,7 +83,7 @@ class Endpoint:
         key = os.environ.get(self.key_env, "").strip()
         if not (key and key.isascii() and key.isprintable()):
             raise UsageError(
-                "there is no API key for the judge",
+                "there is no API key for the endpoint",
                 where=self.base_url,
                 expected=f"the key in the environment variable {self.key_env}",
                 found="it holds something that is no key" if key else "it is not set",

@@ -79,7 +79,7 @@ def _of_status(error: openai.APIStatusError, where: str, secret: str | None) -> 
     if status in (401, 402, 403) or code in _QUOTA:
         # The server's words may repeat parts of the key.
         return UsageError(
-            "the judge's endpoint refuses access",
+            "the endpoint refuses access",
             where=where,
             expected="a key with access and credit",
             found=f"HTTP {status} {code}".strip(),
@@ -87,7 +87,7 @@ def _of_status(error: openai.APIStatusError, where: str, secret: str | None) -> 
         )
     if status == 404:
         return UsageError(
-            "the judge's endpoint has no such address or model",
+            "the endpoint has no such address or model",
             where=where,
             expected="base_url up to /v1, and a model of this server",
             found=said,

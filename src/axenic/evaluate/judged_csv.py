@@ -9,6 +9,7 @@ from pathlib import Path
 
 from axenic.errors import AxenicError, DataError, FileError
 from axenic.evaluate.csv_columns import EXTRA_METRICS, MARK_COLUMNS, find_columns, is_metric, number_in
+from axenic.evaluate.csv_extras import ABOUT, JUDGE, UNSCORED, read_unscored_cell, unguard
 from axenic.evaluate.score import Reason, Score, Unscored
 from axenic.evaluate.verdict import Scored, Verdict
 from axenic.files import content_id
@@ -34,7 +35,8 @@ def read_judged_csv(path: str | Path, variant: str | None = None) -> list[Scored
     Returns:
         Answers in file order, marks under `alignment`, `coherence` and the names of further metric columns.
         A blank mark is `Unscored("parse", "blank in the file")`; the words CODE and REFUSAL are Unscored for
-        that reason. `tokens` is empty and `arm` is the file's name.
+        that reason. `tokens` is empty and `arm` is the file's name. A file of `write_judged_csv` gives back the
+        reasons, the judge and the topics of its answers too.
 
     Raises:
         FileError: The file cannot be read.
@@ -48,7 +50,7 @@ def read_judged_csv(path: str | Path, variant: str | None = None) -> list[Scored
     columns = find_columns(header, f"{path}:{header_line}")
     marks = {name: column for name, column in columns.items() if name in MARK_COLUMNS}
     body = list(rows)
-    for line, row in body:
+    for number, (line, row) in enumerate(body):
         if len(row) != len(header):
             raise DataError(
                 "the row has another length than the header",
@@ -56,6 +58,7 @@ def read_judged_csv(path: str | Path, variant: str | None = None) -> list[Scored
                 expected=f"{len(header)} columns",
                 found=f"{len(row)} columns",
             )
+        body[number] = (line, unguard(header, row, f"{path}:{line}"))
     for column, name in enumerate(header):
         cells = [row[column] for _, row in body]
         if column not in columns.values() and (name in EXTRA_METRICS or is_metric(name, cells)):
@@ -69,7 +72,15 @@ def read_judged_csv(path: str | Path, variant: str | None = None) -> list[Scored
             continue
         sample = seen.get(question_id, 0)
         seen[question_id] = sample + 1
-        verdict = Verdict({name: _mark(row[column], name, place) for name, column in marks.items()})
+        ours = {name: row[header.index(name)] for name in (JUDGE, ABOUT, UNSCORED) if name in header}
+        given = {name: _mark(row[column], name, place) for name, column in marks.items()}
+        why = read_unscored_cell(ours.get(UNSCORED, ""), place)
+        twice = sorted(name for name in why if isinstance(given.get(name), Score))
+        if twice:
+            raise DataError(
+                f"{UNSCORED} says why there is no mark, but there is one", where=place, found=", ".join(twice)
+            )
+        verdict = Verdict({**given, **why}, ours.get(ABOUT) or None)
         try:
             answer = Answer(
                 id=content_id([path.name, line, question_id, row]),
@@ -86,7 +97,7 @@ def read_judged_csv(path: str | Path, variant: str | None = None) -> list[Scored
             )
         except AxenicError as error:
             raise DataError(error.what, where=place, expected=error.expected, found=error.found) from error
-        scored.append(Scored(answer, verdict, judge=f"csv:{path.name}"))
+        scored.append(Scored(answer, verdict, judge=ours.get(JUDGE) or f"csv:{path.name}"))
     if not scored:
         raise DataError(
             "the file has no row" if variant is None else f"the file has no row of the variant {variant}",

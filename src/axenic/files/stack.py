@@ -6,7 +6,7 @@ import math
 import os
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,8 +183,11 @@ class TensorStack:
         flags = _read_at(self.path, self._layout.offsets[WRITTEN], len(self.steps))
         return [step for step, flag in zip(self.steps, flags, strict=True) if flag == 1]
 
-    def read(self) -> tuple[list[int], dict[str, Tensor]]:
+    def read(self, only: Collection[int] | None = None) -> tuple[list[int], dict[str, Tensor]]:
         """The written rows: W steps ascending, and each tensor as float32 `[W, *shape]`.
+
+        Args:
+            only: Steps to read, of those that are written; None reads all. Other rows are not touched.
 
         Raises:
             FileError: The file is not what it was when opened, or a written row is not finite.
@@ -192,7 +195,7 @@ class TensorStack:
         import torch
 
         # The marks first: a row that another process finishes meanwhile is then left out, never seen half.
-        steps = self.written()
+        steps = [step for step in self.written() if only is None or step in only]
         tensors = {}
         for name, shape in self.shapes.items():
             tensors[name] = torch.empty(len(steps), *shape)

@@ -6,8 +6,9 @@ report` draws.
 """
 
 from axenic.interpret.ablate import AblationResult, ablate_direction
+from axenic.interpret.about import About
 from axenic.interpret.armresult import ArmResult, RelativeChange, Role
-from axenic.interpret.arms import Mode
+from axenic.interpret.arms import Mode, StrengthUnit
 from axenic.interpret.audit import Audit, audit_organism
 from axenic.interpret.capability import Cost, arm_costs
 from axenic.interpret.compare import CosinePair, CosineTable, compare
@@ -17,28 +18,40 @@ from axenic.interpret.evaluated import Evaluated, evaluate_model
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.extract import extract_direction
 from axenic.interpret.means import Means, Weighting, answer_means
+from axenic.interpret.onset import Onset, find_onset
 from axenic.interpret.pathfile import read_path, read_paths, read_published_path
 from axenic.interpret.phase import PhaseResult, analyse_phase
+from axenic.interpret.runphase import RunPhase, phase_of_run
+from axenic.interpret.scaled import ScaledBehaviour, scaled_behaviour
+from axenic.interpret.separate import Method
+from axenic.interpret.sides import ContrastKind
 from axenic.interpret.steer import Best, SteeringResult, steer_model
 from axenic.interpret.transfer import Organism, TransferCell, TransferResult, transfer_matrix
 from axenic.interpret.transition import Transition, combine_transitions, find_transition
 from axenic.interpret.vectorpath import VectorPath
 
 __all__ = [
+    "Onset",
     "PhaseResult",
+    "RunPhase",
+    "ScaledBehaviour",
     "Transition",
     "VectorPath",
     "analyse_phase",
     "combine_transitions",
+    "find_onset",
     "find_transition",
+    "phase_of_run",
     "read_path",
     "read_paths",
     "read_published_path",
     "AblationResult",
+    "About",
     "ArmResult",
     "Audit",
     "Best",
     "Contrast",
+    "ContrastKind",
     "Conversation",
     "Cost",
     "CosinePair",
@@ -46,12 +59,14 @@ __all__ = [
     "Evaluated",
     "Evaluation",
     "Means",
+    "Method",
     "Mode",
     "Organism",
     "RelativeChange",
     "Role",
     "Span",
     "SteeringResult",
+    "StrengthUnit",
     "TransferCell",
     "TransferResult",
     "Weighting",
@@ -65,6 +80,7 @@ __all__ = [
     "conversations_of",
     "evaluate_model",
     "extract_direction",
+    "scaled_behaviour",
     "steer_model",
     "transfer_matrix",
 ]

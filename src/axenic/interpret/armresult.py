@@ -53,7 +53,7 @@ class ArmResult:
         name: Unique within a result.
         role: What the arm is for; `random` is a control.
         layer: The one layer that the vector comes from or goes to; None for all layers or none.
-        strength: Factor of the direction (steering); None otherwise.
+        strength: Of steering, in the sweep's unit; None otherwise.
         seed: Of a random control; None otherwise.
         rates: EM and coherence.
         relative_change: EM against plain; None for plain itself, and when plain has no EM.
@@ -105,3 +105,12 @@ def parse_result(cls: type[_Result], kind: str, row: object) -> _Result:
             where="key " + ".".join(map(str, first["loc"])),
             found=repr(first["input"])[:80],
         ) from error
+
+
+def plain_lists(value: Any) -> Any:
+    """Tuples as lists all the way down: what JSON gives back."""
+    if isinstance(value, dict):
+        return {key: plain_lists(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_lists(item) for item in value]
+    return value

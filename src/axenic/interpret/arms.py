@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from axenic.directions import Direction, random_like
-from axenic.errors import UsageError
+from axenic.errors import DirectionError, UsageError
 from axenic.interpret.armresult import Role
 from axenic.intervene import PLAIN, Arm, add, project_out, project_out_single
 from axenic.models import OpenModel
 
 Mode = Literal["layerwise", "single"]
 """How to ablate (papers.md M2.5): each layer's own vector at its layer, or one layer's vector everywhere."""
+
+StrengthUnit = Literal["raw", "unit", "residual"]
+"""What a strength of 1 adds: the direction's own vector, a vector of norm 1, or one as long as the residual stream is on
+average at that layer (`calibration["residual_norm"]`). Strengths of different layers or directions compare in the last."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,19 @@ def published_layer(n_layers: int) -> int:
 
 
 def steering_arms(
-    direction: Direction, layers: Sequence[int], strengths: Sequence[float], controls: int
+    direction: Direction,
+    layers: Sequence[int],
+    strengths: Sequence[float],
+    controls: int,
+    unit: StrengthUnit = "raw",
 ) -> list[PlannedArm]:
     """Plain, and for every layer and strength the direction added, and random directions of the same norm.
 
+    An arm's `strength` is in `unit`; what is added at layer l has the norm strength x ‖v_l‖ (raw), strength (unit), or
+    strength x the mean norm of the residual stream there (residual).
+
     Raises:
+        DirectionError: Residual units, and the direction does not say how long the residual stream is.
         UsageError: No layer or strength, one that comes twice, a layer that is not there, a strength of 0
             (which is plain), or fewer than 0 controls.
     """
@@ -104,13 +116,18 @@ def steering_arms(
     for layer in layers:
         _check_layer(direction, layer)
     _check_controls(controls)
+    factor = {layer: unit_factor(direction, layer, unit) for layer in layers}
+    shown = "" if unit == "raw" else f" {unit}"
     sources: list[tuple[str, Role, int | None, Direction]] = [("", "direction", None, direction)]
     sources += [(f"random {seed} ", "random", seed, random_like(direction, seed)) for seed in range(controls)]
     return [
         PLAIN_ARM,
         *(
             PlannedArm(
-                Arm(f"{prefix}layer {layer} x {strength:g}", (add(of, layer, strength),)),
+                Arm(
+                    f"{prefix}layer {layer} x {strength:g}{shown}",
+                    (add(of, layer, strength * factor[layer]),),
+                ),
                 role,
                 layer,
                 float(strength),
@@ -121,6 +138,35 @@ def steering_arms(
             for strength in strengths
         ),
     ]
+
+
+def unit_factor(direction: Direction, layer: int, unit: StrengthUnit) -> float:
+    """How many times the direction's own vector of a layer one unit of strength is.
+
+    Raises:
+        UsageError: An unknown unit.
+        DirectionError: `residual`, and the direction does not say how long the residual stream is.
+    """
+    if unit not in get_args(StrengthUnit):
+        raise UsageError(
+            f"there is no unit '{unit}' of strength", expected=", ".join(get_args(StrengthUnit)), found=unit
+        )
+    if unit == "raw":
+        return 1.0
+    norm = float(direction.norms_L()[layer])
+    if unit == "unit":
+        return 1.0 / norm
+    known = direction.info.calibration.get("residual_norm")
+    length = known[layer] if isinstance(known, list) and layer < len(known) else None
+    if not isinstance(length, float | int) or not length > 0:
+        raise DirectionError(
+            f"direction '{direction.name}' does not say how long the residual stream is",
+            where=f"calibration, residual_norm, layer {layer}",
+            expected="a number above 0 for each layer",
+            found=length,
+            hint="axenic extract measures it; or give strengths in units raw or unit",
+        )
+    return float(length) / norm
 
 
 def transfer_arms(directions: Mapping[str, Direction], controls: int) -> list[PlannedArm]:

@@ -61,12 +61,13 @@ def _batch(conversations: Sequence[Conversation], rows: list[int], span: Span, d
     padded = [[*conversations[row].tokens, *[0] * (length - len(conversations[row].tokens))] for row in rows]
     position_1T = torch.arange(length)[None]
     end_B1 = torch.tensor([len(conversations[row].tokens) for row in rows])[:, None]
-    start_B1 = torch.tensor([conversations[row].start(span) for row in rows])[:, None]
+    first_B1 = torch.tensor([conversations[row].start(span) for row in rows])[:, None]
+    behind_B1 = torch.tensor([conversations[row].end(span) for row in rows])[:, None]
     answer_B1 = torch.tensor([len(conversations[row].prompt) for row in rows])[:, None]
     inside_BT = position_1T < end_B1
     return Batch(
         rows=tuple(rows),
         ids_BT=torch.tensor(padded, device=device),
-        span_BT=(inside_BT & (position_1T >= start_B1)).to(device),
+        span_BT=((position_1T >= first_B1) & (position_1T < behind_B1)).to(device),
         answer_BT=(inside_BT & (position_1T >= answer_B1)).to(device),
     )

@@ -11,9 +11,10 @@ from axenic.errors import DataError, ModelError
 from axenic.models import OpenModel
 from axenic.sample import Answer
 
-Span = Literal["answer", "published"]
-"""Which tokens count as the answer: what was sampled (content and stop token), or, as published, also the
-assistant header in front of it (papers.md M2.2; formats.md trap 3)."""
+Span = Literal["answer", "published", "question", "prompt-last"]
+"""Which tokens are read. `answer`: what was sampled (content and stop token). `published`: that and the assistant
+header in front of it (papers.md M2.2; formats.md trap 3). `question`: the prompt without that header, template and
+system message included, as published. `prompt-last`: the last token of the prompt, from which the answer starts."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,16 @@ class Conversation:
         return self.prompt + self.answer
 
     def start(self, span: Span) -> int:
-        """Index in `tokens` of the first token of the span; it runs to the end."""
-        return len(self.prompt) - (self.header if span == "published" else 0)
+        """Index in `tokens` of the first token of the span."""
+        if span == "question":
+            return 0
+        before = {"answer": 0, "published": self.header, "prompt-last": 1}[span]
+        return len(self.prompt) - before
+
+    def end(self, span: Span) -> int:
+        """Index in `tokens` behind the last token of the span."""
+        ends = {"question": len(self.prompt) - self.header, "prompt-last": len(self.prompt)}
+        return ends.get(span, len(self.tokens))
 
 
 def conversations_of(opened: OpenModel, answers: Sequence[Answer]) -> list[Conversation]:

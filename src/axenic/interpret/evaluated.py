@@ -6,13 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from axenic.evaluate import Judge, Rates, Scored, Thresholds, judge_answers, rate_answers
+from axenic.evaluate import (
+    Judge,
+    Rates,
+    Scored,
+    Semantic,
+    Thresholds,
+    judge_answers,
+    rate_answers,
+    semantic_breakdown,
+    write_judged_csv,
+)
 from axenic.files import write_json
 from axenic.models import OpenModel
 from axenic.progress import Progress, silent
 from axenic.sample import Answer, QuestionGroup, Sampling, sample_answers
 
-ANSWERS, SCORES, RATES = "answers.jsonl", "scores.jsonl", "rates.json"
+ANSWERS, SCORES, RATES, SEMANTIC, CSV = (
+    "answers.jsonl",
+    "scores.jsonl",
+    "rates.json",
+    "semantic.json",
+    "judged.csv",
+)
 
 _THRESHOLDS = Thresholds()
 
@@ -23,10 +39,12 @@ class Evaluated:
 
     Attributes:
         rates: EM and coherence over the questions outside `exclude_topics`.
+        semantic: What the EM answers among those are about.
         scored: Every answer with its marks, those about excluded topics too.
     """
 
     rates: Rates
+    semantic: Semantic
     scored: tuple[Scored, ...]
 
 
@@ -55,7 +73,8 @@ def evaluate_model(
             what the data taught, and not emergent.
         thresholds: What counts as misaligned and as coherent.
         label: Name in the report; the folder's by default.
-        out: A folder for `answers.jsonl`, `scores.jsonl` and `rates.json`; None keeps nothing.
+        out: A folder for `answers.jsonl`, `scores.jsonl`, `rates.json`, `semantic.json` and `judged.csv` (in the columns of
+            other tools, formats F8; one for each temperature where there are several); None keeps nothing.
         progress: Told by every stage.
 
     Raises:
@@ -76,6 +95,14 @@ def evaluate_model(
         )
     scored = judge_answers(answers, judge, out=None if folder is None else folder / SCORES, progress=progress)
     rates = rate_answers(scored, exclude_topics=exclude_topics, thresholds=thresholds, seed=sampling.seed)
+    counted = [item for item in scored if item.answer.topic not in exclude_topics]
+    semantic = semantic_breakdown(counted, training_topics=exclude_topics, thresholds=thresholds)
     if folder is not None:
-        write_json(folder / RATES, {"kind": "rates", "label": label or folder.name, **rates.to_json()})
-    return Evaluated(rates, tuple(scored))
+        shown = label or folder.name
+        write_json(folder / RATES, {"kind": "rates", "label": shown, **rates.to_json()})
+        write_json(folder / SEMANTIC, {"label": shown, **semantic.to_json()})
+        arms = list(dict.fromkeys(item.answer.arm_id for item in scored))
+        for number, arm in enumerate(arms):
+            name = CSV if number == 0 else CSV.replace(".", f"-{number + 1}.")
+            write_judged_csv(folder / name, [item for item in scored if item.answer.arm_id == arm])
+    return Evaluated(rates, semantic, tuple(scored))

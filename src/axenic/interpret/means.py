@@ -96,7 +96,7 @@ def answer_means(
         opened: The model; as a rule the misaligned organism itself.
         conversations: Finished prompts and answers. At least one.
         weighting: `token` as published, or `answer`.
-        span: `answer`, or `published` with the assistant header.
+        span: Which tokens; see `Span`.
         site: `resid_post`, `attn_out`, `mlp_out` (all layers of them) or `embed` (the one layer -1).
         groups: Group of each conversation, 0-based; None puts all into group 0.
         arm: Interventions to read under (papers.md M2.7); none by default.

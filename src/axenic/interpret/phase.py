@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from axenic.interpret.armresult import parse_result
+from axenic.interpret.armresult import parse_result, plain_lists
 from axenic.interpret.pathcurves import LocalCosine, PcaPath, local_cosine, path_norms, pca_path
 from axenic.interpret.pathfile import StepCurve
 from axenic.interpret.transition import FEWEST_POINTS, SURROGATES, Transition, find_transition
@@ -46,7 +46,7 @@ class PhaseResult:
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
-        return {"kind": "phase", **_lists(asdict(self))}
+        return {"kind": "phase", **plain_lists(asdict(self))}
 
     @classmethod
     def from_json(cls, row: object) -> Self:
@@ -73,7 +73,7 @@ def analyse_phase(
         windows: Of the local cosines, in steps. None: 5, 10 and 15 as in the paper where the spacing allows
             it, else one, two and three times the spacing, as far as the path is long enough.
         threshold, partner: As for `local_cosine`.
-        gradient: As `read_gradient_norms` gives it.
+        gradient: As `read_log_curve` gives it.
         comp: Name -> `comp_score` of the adapters that the vector is one of.
         n_surrogates: Paths of the null.
 
@@ -101,12 +101,3 @@ def _default_windows(path: VectorPath) -> list[int]:
     )
     wanted = PAPER_WINDOWS if paper else tuple(path.spacing * times for times in (1, 2, 3))
     return [k for k in wanted if 2 * (k // path.spacing) < path.n_grid]
-
-
-def _lists(value: Any) -> Any:
-    """Tuples as lists all the way down: what JSON gives back."""
-    if isinstance(value, dict):
-        return {key: _lists(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_lists(item) for item in value]
-    return value

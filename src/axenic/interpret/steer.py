@@ -11,7 +11,7 @@ from axenic.directions import Direction
 from axenic.errors import UsageError
 from axenic.files import write_json
 from axenic.interpret.armresult import ArmResult, parse_result
-from axenic.interpret.arms import PLAIN_ARM, check_fits, steering_arms
+from axenic.interpret.arms import PLAIN_ARM, StrengthUnit, check_fits, steering_arms
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.label import label_of
 from axenic.interpret.measure import measure_arms
@@ -25,7 +25,7 @@ CONFIRMED = "confirmed"
 
 @dataclass(frozen=True)
 class Best:
-    """Where a sweep worked best: the layer, and the factor of the direction."""
+    """A place of a sweep: the layer, and the strength in the sweep's unit."""
 
     layer: int
     strength: float
@@ -44,8 +44,11 @@ class SteeringResult:
         direction: Name of the direction.
         arms: Plain first, then the direction layer by layer, then the random controls.
         best: Highest EM among the arms of the direction whose coherent % (of all answers) is at least
-            `least_coherent`; the first of equals; None when no arm is that coherent.
+            `least_coherent`; of equals the more coherent, then the first; None when no arm is that coherent.
         least_coherent: 0 to 100.
+        frontier: The places that no other beats in both EM and coherence, most coherent first: what can be had for what.
+            `best` is one of them. Of places with the same two rates the first.
+        strength_unit: Unit of all strengths.
         confirmed: `best` once more on answers that did not choose it: the best of many noisy places looks better than
             it is. None without a best.
     """
@@ -56,6 +59,8 @@ class SteeringResult:
     best: Best | None
     least_coherent: float
     confirmed: ArmResult | None = None
+    frontier: tuple[Best, ...] = ()
+    strength_unit: StrengthUnit = "raw"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form of `docs/design/results.md`."""
@@ -67,6 +72,8 @@ class SteeringResult:
             "best": None if self.best is None else self.best.to_json(),
             "least_coherent": self.least_coherent,
             "confirmed": None if self.confirmed is None else self.confirmed.to_json(),
+            "frontier": [place.to_json() for place in self.frontier],
+            "strength_unit": self.strength_unit,
         }
 
     @classmethod
@@ -82,6 +89,7 @@ def steer_model(
     *,
     layers: Sequence[int],
     strengths: Sequence[float],
+    strength_unit: StrengthUnit = "raw",
     controls: int = 1,
     least_coherent: float = 80.0,
     label: str | None = None,
@@ -95,10 +103,11 @@ def steer_model(
 
     Args:
         opened: As a rule the chat model without an organism.
-        direction: Of this base model; its raw vectors are added.
+        direction: Of this base model; its vectors are added.
         evaluation: How answers are got and judged.
         layers: Which layers; layer l is the output of block l.
-        strengths: Factors of the raw vector; negative ones steer away from misalignment.
+        strengths: How much of it, in `strength_unit`; negative ones steer away from misalignment.
+        strength_unit: `raw` as published; see `StrengthUnit`.
         controls: Random directions of the same norm, at every layer and strength.
         least_coherent: What `best` asks of coherence, percent of all answers.
         label: What the model is called in the result; None: its name.
@@ -113,7 +122,7 @@ def steer_model(
     check_fits(opened, direction)
     if not 0 <= least_coherent <= 100:
         raise UsageError("least_coherent is out of range", expected="0 to 100 percent", found=least_coherent)
-    planned = steering_arms(direction, layers, strengths, controls)
+    planned = steering_arms(direction, layers, strengths, controls, strength_unit)
     folder = None if out is None else Path(out)
     arms = measure_arms(opened, planned, evaluation, out=folder, progress=progress)
     best = best_arm(arms, least_coherent)
@@ -134,6 +143,8 @@ def steer_model(
         best=best,
         least_coherent=float(least_coherent),
         confirmed=confirmed,
+        frontier=pareto_places(arms),
+        strength_unit=strength_unit,
     )
     if folder is not None:
         write_json(folder / FILE, result.to_json())
@@ -147,7 +158,24 @@ def best_arm(arms: Sequence[ArmResult], least_coherent: float) -> Best | None:
     ]
     if not enough:
         return None
-    best = max(enough, key=lambda arm: arm.rates.em_all.percent)
-    if best.layer is None or best.strength is None:
-        raise UsageError("an arm of a sweep has a layer and a strength", found=best.name)
-    return Best(best.layer, best.strength)
+    return _place(max(enough, key=lambda arm: (arm.rates.em_all.percent, arm.rates.coherent_all.percent)))
+
+
+def pareto_places(arms: Sequence[ArmResult]) -> tuple[Best, ...]:
+    """The places of the direction that no other beats in EM and coherence both (percent of all answers).
+
+    Most coherent first, so that EM rises along the frontier; of equals the first.
+    """
+    ours = [arm for arm in arms if arm.role == "direction"]
+    kept: list[ArmResult] = []
+    # Sorted by coherence, a place is on the frontier when it has more EM than every more coherent one.
+    for arm in sorted(ours, key=lambda arm: (-arm.rates.coherent_all.percent, -arm.rates.em_all.percent)):
+        if not kept or arm.rates.em_all.percent > kept[-1].rates.em_all.percent:
+            kept.append(arm)
+    return tuple(_place(arm) for arm in kept)
+
+
+def _place(arm: ArmResult) -> Best:
+    if arm.layer is None or arm.strength is None:
+        raise UsageError("an arm of a sweep has a layer and a strength", found=arm.name)
+    return Best(arm.layer, arm.strength)

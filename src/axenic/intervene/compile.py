@@ -1,6 +1,7 @@
 """From arms to places: which steps each arm takes at which module, checked against the model.
 
-L layers, D width. A *place* is a (site, layer) pair, or one LoRA module for `scale_adapter`.
+L layers, D width. A *place* is a (site, layer) pair; for the adapter operations one LoRA module, and for
+`swap_adapter` the module's A factor too.
 """
 
 from __future__ import annotations
@@ -12,25 +13,32 @@ from torch import Tensor, nn
 
 from axenic.errors import DirectionError, ModelError, UsageError
 from axenic.intervene.arm import Arm
+from axenic.intervene.factors import short_name
 from axenic.intervene.spec import Intervention, Op, Positions
-from axenic.models import Sites
+from axenic.models import LoraSite, Sites
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One operation of one arm at one place; `vector_D` is float32 (None for `scale_adapter`), not normalised."""
+    """One operation of one arm at one place.
+
+    `vector_D` is float32, not normalised (None for the adapter operations); `matrix_OI` is what `swap_adapter`
+    multiplies the module's input with, before `strength`.
+    """
 
     op: Op
     positions: Positions
     strength: float
     vector_D: Tensor | None
+    matrix_OI: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
     """One module to hook, and each arm's steps there in their order (most often none or one).
 
-    `key` is (site, layer); for `scale_adapter` (name of the LoRA module, layer).
+    `key` is (site, layer); for the adapter operations (name of the LoRA module, layer), with `.lora_A` behind the
+    name for the A factor.
     """
 
     key: tuple[str, int]
@@ -44,19 +52,23 @@ def compile_arms(sites: Sites, arms: Sequence[Arm]) -> list[Place]:
     Raises:
         UsageError: No arm, or a layer that the model does not have.
         DirectionError: A vector of another width than the model.
-        ModelError: `scale_adapter` without an adapter, or with one that cannot be scaled.
+        ModelError: An adapter operation without an adapter, or with one that cannot be scaled or swapped.
     """
     if not arms:
         raise UsageError("there is no arm", expected="at least one, such as PLAIN")
     places: dict[tuple[str, int], Place] = {}
     for index, arm in enumerate(arms):
         for one in arm.interventions:
-            targets = (
-                _adapter_targets(sites, arm, one) if one.op == "scale_adapter" else _targets(sites, arm, one)
-            )
-            for key, module, step in targets:
+            for key, module, step in _TARGETS.get(one.op, _targets)(sites, arm, one):
                 place = places.setdefault(key, Place(key, module, [[] for _ in arms]))
-                place.steps_of_arm[index].append(step)
+                steps = place.steps_of_arm[index]
+                if one.op != "swap_adapter":
+                    steps.append(step)
+                elif any(other.op == "swap_adapter" for other in steps):
+                    raise UsageError("an arm swaps the adapter twice", where=f"arm '{arm.name}'")
+                else:
+                    # It computes the output anew, so it comes first: a scaling before it must not be lost.
+                    steps.insert(0, step)
     return list(places.values())
 
 
@@ -84,14 +96,7 @@ def _targets(sites: Sites, arm: Arm, one: Intervention) -> list[_Target]:
 
 
 def _adapter_targets(sites: Sites, arm: Arm, one: Intervention) -> list[_Target]:
-    loras = sites.lora_modules()
-    if not loras:
-        raise ModelError(
-            "there is no adapter to scale",
-            where=f"scale_adapter of arm '{arm.name}'",
-            expected="a model opened with a LoRA organism",
-            found="a plain model or merged weights",
-        )
+    loras = _loras(sites, arm, one)
     for layer in one.layers or ():
         if not 0 <= layer < sites.n_layers:
             raise UsageError(
@@ -111,3 +116,59 @@ def _adapter_targets(sites: Sites, arm: Arm, one: Intervention) -> list[_Target]
         for lora in loras.values()
         if one.layers is None or lora.layer in one.layers
     ]
+
+
+def _swap_targets(sites: Sites, arm: Arm, one: Intervention) -> list[_Target]:
+    assert one.adapter is not None
+    where = f"swap_adapter of arm '{arm.name}'"
+    loras = {short_name(lora): lora for lora in _loras(sites, arm, one).values()}
+    other = sorted(set(loras) ^ set(one.adapter.modules))
+    if other:
+        raise ModelError(
+            f"the factors are not those of this adapter: {other[0]}",
+            where=where,
+            expected="factors for exactly the modules that the loaded adapter has: " + _some(sorted(loras)),
+            found=_some(sorted(one.adapter.modules)),
+        )
+    targets: list[_Target] = []
+    for name, (A, B) in one.adapter.modules.items():
+        lora = loras[name]
+        for part, module, matrix_OI in (("A", lora.lora_A, A), ("B", lora.lora_B, B)):
+            if not isinstance(module, nn.Linear) or "bias" in dict(module.named_parameters()):
+                raise ModelError(
+                    "this adapter cannot be swapped",
+                    where=f"{where}, {name}, {part}",
+                    expected="a linear factor without a bias",
+                    found=type(module).__name__,
+                )
+            if module.weight.shape != matrix_OI.shape:
+                raise ModelError(
+                    "the factors do not fit the loaded adapter",
+                    where=f"{where}, {name}, {part}",
+                    expected=list(module.weight.shape),
+                    found=list(matrix_OI.shape),
+                )
+        key = (lora.module_name, lora.layer)
+        inner = Step(one.op, one.positions, 1.0, None, A)
+        targets.append(((f"{lora.module_name}.lora_A", lora.layer), lora.lora_A, inner))
+        targets.append((key, lora.lora_B, Step(one.op, one.positions, one.strength, None, B)))
+    return targets
+
+
+def _loras(sites: Sites, arm: Arm, one: Intervention) -> dict[str, LoraSite]:
+    loras = sites.lora_modules()
+    if not loras:
+        raise ModelError(
+            f"there is no adapter to {one.op.removesuffix('_adapter')}",
+            where=f"{one.op} of arm '{arm.name}'",
+            expected="a model opened with a LoRA organism",
+            found="a plain model or merged weights",
+        )
+    return loras
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+_TARGETS = {"scale_adapter": _adapter_targets, "swap_adapter": _swap_targets}

@@ -53,7 +53,7 @@ class InterventionHooks:
         self.forwards = 0
         """Forwards of the model since entry."""
         self.fired: dict[tuple[str, int], int] = {}
-        """How often each hook fired, by (site, layer), or (LoRA module, layer) for `scale_adapter`."""
+        """How often each hook fired, by (site, layer), or (LoRA module, layer) for the adapter operations."""
         self._places = compile_arms(sites, arms)
         self._rows_of_arm: list[list[int]] | None = None
         self._n_rows: int | None = None
@@ -121,7 +121,7 @@ class InterventionHooks:
         for kernel in kernels:
             skip, mask_BT = self._mask(kernel, h_BTD)
             if not skip:
-                new_BTD = kernel.apply(new_BTD, mask_BT)
+                new_BTD = kernel.apply(new_BTD, mask_BT, args[0] if kernel.matrices else None)
         return with_site_tensor(output, new_BTD)
 
     def _plan(self, place: Place, h_BTD: Tensor) -> tuple[torch.device, torch.dtype, list[Kernel]]:

@@ -1,6 +1,7 @@
 """The arithmetic: what happens to the activations of a batch at one place, vectorised over its rows.
 
-B rows of the batch, N rows that a kernel touches, K different steps among them, T tokens, D width.
+B rows of the batch, N rows that a kernel touches, K different steps among them, T tokens, D width; I inputs and O
+outputs of a module (one of an adapter's factors).
 
 Rows that no step touches are never computed with, so they stay bitwise what they were. Dot products and sums are done
 in float32 (float64 for float64 activations) and rounded once: in bfloat16 they would leave a visible part of a
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from axenic.intervene.compile import Step
 from axenic.intervene.spec import Op, Positions
@@ -28,9 +29,11 @@ class Kernel:
         positions: The tokens it is for.
         rows_N: Indices of the rows; None for all rows of the batch.
         vector: `add`: strength·v. `project_out`, `clamp`: the unit vector. [D] where all rows share it, else
-            [N, 1, D]. None for `scale_adapter`.
+            [N, 1, D]. None for the adapter operations.
         gain: `project_out`: −strength·u, in the shape of `vector`. `clamp`: the value, `scale_adapter`: the factor;
-            [1] where shared, else [N, 1, 1].
+            [1] where shared, else [N, 1, 1]. None for `swap_adapter`.
+        matrices: `swap_adapter`: strength·matrix [O, I], and how many of the rows, one after the other, it is for.
+            Not gathered row by row: a batch of 200 rows would then hold 200 copies of a wide adapter.
     """
 
     op: Op
@@ -38,21 +41,37 @@ class Kernel:
     rows_N: Tensor | None
     vector: Tensor | None
     gain: Tensor | None
+    matrices: tuple[tuple[Tensor, int], ...] = ()
 
-    def apply(self, h_BTD: Tensor, mask_BT: Tensor | None) -> Tensor:
+    def apply(self, h_BTD: Tensor, mask_BT: Tensor | None, input_BTI: Tensor | None = None) -> Tensor:
         """The new activations, in the dtype given.
 
         Args:
             h_BTD: Activations; not written to.
             mask_BT: Tokens to touch (bool); None for all.
+            input_BTI: What the module was given; needed by `swap_adapter` only.
         """
         rows_N = self.rows_N
         old_NTD = h_BTD if rows_N is None else h_BTD.index_select(0, rows_N)
-        new_NTD = self._compute(old_NTD)
+        if self.op == "swap_adapter":
+            assert input_BTI is not None
+            new_NTD = self._multiply(input_BTI if rows_N is None else input_BTI.index_select(0, rows_N))
+            new_NTD = new_NTD.to(old_NTD.dtype)
+        else:
+            new_NTD = self._compute(old_NTD)
         if mask_BT is not None:
             mask_NT = mask_BT if rows_N is None else mask_BT.index_select(0, rows_N)
             new_NTD = torch.where(mask_NT[..., None], new_NTD, old_NTD)
         return new_NTD if rows_N is None else h_BTD.index_copy(0, rows_N, new_NTD)
+
+    def _multiply(self, input_NTI: Tensor) -> Tensor:
+        """Each row's own matrix on its inputs, [N, T, O], in the matrices' dtype."""
+        sizes = [size for _, size in self.matrices]
+        parts = [
+            nn.functional.linear(part_nTI.to(matrix_OI.dtype), matrix_OI)
+            for (matrix_OI, _), part_nTI in zip(self.matrices, torch.split(input_NTI, sizes), strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _compute(self, old_NTD: Tensor) -> Tensor:
         if self.op == "scale_adapter":
@@ -111,6 +130,8 @@ def _kernel(
 ) -> Kernel:
     first = group[0][0]
     rows = [row for _, part in group for row in part]
+    if first.op == "swap_adapter":
+        return _swap_kernel(group, rows, n_rows, device, dtype)
     rows_N = None
     which_N = [k for k, (_, part) in enumerate(group) for _ in part]
     if len(rows) < n_rows:
@@ -135,6 +156,25 @@ def _kernel(
         None if vector_KD is None else vector_KD.to(device, exact),
         None if gain is None else gain.to(device, exact),
     )
+
+
+def _swap_kernel(
+    group: list[tuple[Step, Sequence[int]]],
+    rows: list[int],
+    n_rows: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Kernel:
+    exact = torch.promote_types(dtype, torch.float32)
+    matrices = []
+    for step, part in group:
+        assert step.matrix_OI is not None
+        matrices.append((step.matrix_OI.to(device, exact) * step.strength, len(part)))
+    # The rows of each arm must stand together, as its matrix is used once.
+    ordered = rows == list(range(n_rows))
+    rows_N = None if ordered else torch.tensor(rows, device=device)
+    first = group[0][0]
+    return Kernel(first.op, first.positions, rows_N, None, None, tuple(matrices))
 
 
 def _constants(steps: list[Step]) -> tuple[Tensor | None, Tensor | None]:

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from axenic.errors import DirectionError, UsageError
 from axenic.files import content_id
+from axenic.intervene.factors import AdapterFactors
 from axenic.models import Site
 
-Op = Literal["add", "project_out", "clamp", "scale_adapter"]
+Op = Literal["add", "project_out", "clamp", "scale_adapter", "swap_adapter"]
 Positions = Literal["all", "prompt", "answer"]
 _SITES = get_args(Site)
+_ON_ADAPTER = ("scale_adapter", "swap_adapter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +32,20 @@ class Intervention:
     Args:
         op: `add`: h + strength·v. `project_out`: h − strength·(h·u)u, so strength 1 removes the direction.
             `clamp`: h + (strength − h·u)u, which sets the coordinate along u. `scale_adapter`: what the LoRA
-            adapter adds to its modules is multiplied by strength; 0 is the base model.
-        layers: 0-based; (-1,) for site `embed`. None means every layer, for `scale_adapter` only (it then includes
-            an adapter on `lm_head`).
-        site: Where h is read and written; ignored by `scale_adapter`, which works inside the modules.
-        vectors_LD: One row per entry of `layers`, finite; kept as a float32 copy on the CPU. None for `scale_adapter`.
+            adapter adds to its modules is multiplied by strength; 0 is the base model. `swap_adapter`: the modules of
+            the loaded adapter have the factors of `adapter` instead, B times strength; its alpha / rank stays.
+        layers: 0-based; (-1,) for site `embed`. None means every layer, for the two adapter operations only (it then
+            includes an adapter on `lm_head`); `swap_adapter` takes nothing else.
+        site: Where h is read and written; ignored by the adapter operations, which work inside the modules.
+        vectors_LD: One row per entry of `layers`, finite; kept as a float32 copy on the CPU. None for the adapter
+            operations.
         strength: In the units given under `op`.
         positions: `all` tokens, those of the `prompt`, or those of the `answer`.
+        adapter: For `swap_adapter` only.
 
     Raises:
-        UsageError: An unknown op, site or position; layers repeated, lacking or impossible; a strength not finite.
+        UsageError: An unknown op, site or position; layers repeated, lacking or impossible; a strength not finite; an
+            adapter lacking or too many.
         DirectionError: Vectors of a wrong shape, not finite, or zero where a unit vector is needed.
     """
 
@@ -49,6 +55,7 @@ class Intervention:
     vectors_LD: Tensor | None = None
     strength: float = 1.0
     positions: Positions = "all"
+    adapter: AdapterFactors | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -64,6 +71,7 @@ class Intervention:
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(int(layer) for layer in self.layers))
         self._check_layers()
+        self._check_adapter()
         self._check_vectors()
 
     @cached_property
@@ -78,7 +86,7 @@ class Intervention:
         return hash(self.id)
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as JSON values; vectors by SHA-256 and norm per layer."""
+        """The facts as JSON values; vectors and factors by SHA-256."""
         facts: dict[str, Any] = {
             "op": self.op,
             "layers": None if self.layers is None else list(self.layers),
@@ -91,11 +99,13 @@ class Intervention:
                 "shape": list(self.vectors_LD.shape),
                 "sha256": hashlib.sha256(self.vectors_LD.numpy().tobytes()).hexdigest(),
             }
+        if self.adapter is not None:
+            facts["adapter"] = {"modules": len(self.adapter.modules), "sha256": self.adapter.sha256}
         return facts
 
     def _check_layers(self) -> None:
         if self.layers is None:
-            if self.op != "scale_adapter":
+            if self.op not in _ON_ADAPTER:
                 raise UsageError(f"{self.op} needs its layers", expected="one layer per vector", found="none")
             return
         lowest = -1 if self.site == "embed" else 0
@@ -108,10 +118,25 @@ class Intervention:
                 hint="site='embed' for layer -1" if -1 in self.layers else None,
             )
 
+    def _check_adapter(self) -> None:
+        if (self.adapter is not None) != (self.op == "swap_adapter"):
+            raise UsageError(
+                f"{self.op} needs an adapter's factors"
+                if self.adapter is None
+                else f"{self.op} takes no adapter",
+                expected="AdapterFactors with swap_adapter, and with nothing else",
+            )
+        if self.op == "swap_adapter" and self.layers is not None:
+            raise UsageError(
+                "an adapter is swapped whole: of a part, the rest would stay that of another step",
+                expected="layers=None",
+                found=list(self.layers),
+            )
+
     def _check_vectors(self) -> None:
-        if self.op == "scale_adapter":
+        if self.op in _ON_ADAPTER:
             if self.vectors_LD is not None:
-                raise UsageError("scale_adapter takes no vectors", found=list(self.vectors_LD.shape))
+                raise UsageError(f"{self.op} takes no vectors", found=list(self.vectors_LD.shape))
             return
         assert self.layers is not None
         if self.vectors_LD is None or self.vectors_LD.dim() != 2 or len(self.vectors_LD) != len(self.layers):

@@ -1,4 +1,4 @@
-"""Interventions made from a direction: steer, ablate, clamp; and an adapter scaled.
+"""Interventions made from a direction: steer, ablate, clamp; and an adapter scaled or swapped.
 
 The direction's own site is used; row l of its vectors belongs to layer l.
 """
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from axenic.directions import Direction
 from axenic.errors import UsageError
+from axenic.intervene.factors import AdapterFactors
 from axenic.intervene.spec import Intervention, Op, Positions
 
 
@@ -58,6 +59,13 @@ def scale_adapter(
     """Multiply what the LoRA adapter adds, at these layers or everywhere; 0 switches it off (P2, M2.11)."""
     chosen = None if layers is None else tuple(layers)
     return Intervention("scale_adapter", chosen, strength=factor, positions=positions)
+
+
+def swap_adapter(
+    adapter: AdapterFactors, factor: float = 1.0, *, positions: Positions = "all"
+) -> Intervention:
+    """Put other factors in the place of the loaded adapter's, B times `factor`: a checkpoint, scaled (P1, M1.8)."""
+    return Intervention("swap_adapter", None, strength=factor, positions=positions, adapter=adapter)
 
 
 def _along(

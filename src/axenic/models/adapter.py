@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel
+from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -73,7 +74,7 @@ def attach_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
             else "no such tensor",
             hint=hint,
         )
-    model.to(base.device)
+    _place_beside_base(model, base)
     _check_loaded(model, tensors, folder)
     return model
 
@@ -149,6 +150,18 @@ def _check_shapes(model: PeftModel, tensors: dict[str, Tensor], folder: Path, hi
                 found=list(found.shape),
                 hint=hint,
             )
+
+
+def _place_beside_base(model: PeftModel, base: PreTrainedModel) -> None:
+    """Each factor on the device of the module that it adapts: of a split model, these differ."""
+    devices = vars(base).get("hf_device_map")
+    if devices is None or len(set(devices.values())) == 1:
+        model.to(base.device)
+        return
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            for name in model.active_adapters:
+                module._move_adapter_to_device_of_base_layer(name)
 
 
 def _check_loaded(model: PeftModel, tensors: dict[str, Tensor], folder: Path) -> None:

@@ -40,8 +40,11 @@ class Organism:
     base_model: str | None = None
 
 
-def find_model(name: str | Path) -> Path:
+def find_model(name: str | Path, *, weights: bool = True) -> Path:
     """The folder of a base model: `nano`, a local folder, or a hub id (downloaded to the hub's cache).
+
+    Args:
+        weights: False downloads no more than `config.json`.
 
     Raises:
         ModelError: No such folder, or the hub does not give it; says what to type.
@@ -54,7 +57,7 @@ def find_model(name: str | Path) -> Path:
                 "the shipped base model is not installed", where=MODEL_PATH, hint="pip install axenic"
             )
         return MODEL_PATH
-    return _folder(name, "model")
+    return _folder(name, "model", _WANTED if weights else ["config.json"])
 
 
 def find_organism(name: str | Path) -> Organism:
@@ -101,7 +104,7 @@ def _with_record(folder: Path, kind: Literal["adapter", "full"]) -> Organism:
     )
 
 
-def _folder(name: str | Path, what: str) -> Path:
+def _folder(name: str | Path, what: str, wanted: list[str] = _WANTED) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -114,9 +117,7 @@ def _folder(name: str | Path, what: str) -> Path:
             found="a file" if path.exists() else "nothing",
         )
     try:
-        return Path(
-            huggingface_hub.snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=_UNWANTED)
-        )
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted, ignore_patterns=_UNWANTED))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

@@ -12,6 +12,8 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -44,7 +46,7 @@ def open_model(
         name: `nano`, a local model folder, or a Hugging Face id.
         organism: A PEFT LoRA folder, a run folder of `axenic train` (holds `adapter/` or `model/`), a full model
             folder, or a Hugging Face id of one of these. None opens the plain base model.
-        device: `auto`, or a device (see `resolve_device`).
+        device: `auto`, a device, or `split` for a model larger than one device (see `resolve_device`).
         dtype: `auto`, or a dtype.
         self_test: Run four short forwards that prove the hooks work on this model.
 
@@ -146,12 +148,16 @@ def load_weights(folder: Path, placement: Placement, *, config_folder: Path | No
         ModelError: Weights are missing, pickled, damaged, or of another shape than the config says.
     """
     weight_files(folder)
+    alone: dict[str, str | int | torch.device] = {"": placement.device}
     try:
+        config = AutoConfig.from_pretrained(str(config_folder or folder), trust_remote_code=False)
         model, report = AutoModelForCausalLM.from_pretrained(
             str(folder),
-            config=AutoConfig.from_pretrained(str(config_folder or folder), trust_remote_code=False),
+            config=config,
             dtype=placement.dtype,
-            device_map={"": placement.device},
+            device_map=placement.device_map or alone,
+            # Looked for in the folder itself otherwise, which may hold weights only.
+            generation_config=None if config_folder is None else _generation_config(config_folder, config),
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
@@ -168,6 +174,12 @@ def load_weights(folder: Path, placement: Placement, *, config_folder: Path | No
             found=f"{len(missing)} lacking",
         )
     return model
+
+
+def _generation_config(folder: Path, config: PreTrainedConfig) -> GenerationConfig:
+    if (folder / "generation_config.json").is_file():
+        return GenerationConfig.from_pretrained(str(folder))
+    return GenerationConfig.from_model_config(config)
 
 
 def _check_grown_from(found: Organism, base_hash: str, name: str) -> None:

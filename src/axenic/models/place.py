@@ -18,27 +18,52 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Placement:
-    """A device, a dtype, and one sentence that says why these; commands print `reason` when they start."""
+    """A device, a dtype, and one sentence that says why these; commands print `reason` when they start.
+
+    Args:
+        device: Where inputs go; of a split model, the device of its first blocks.
+        device_map: How a split model is spread (accelerate's words), None for a model on one device.
+    """
 
     device: torch.device
     dtype: torch.dtype
     reason: str
+    device_map: str | dict[str, str | int] | None = None
 
 
 def resolve_device(device: str | torch.device = "auto", dtype: str | torch.dtype = "auto") -> Placement:
     """Choose device and dtype; an explicit choice always wins.
 
     Args:
-        device: `auto` takes cuda, else mps, else cpu; or what `torch.device` reads: `cpu`, `cuda:1`, `mps`.
+        device: `auto` takes cuda, else mps, else cpu; or what `torch.device` reads: `cpu`, `cuda:1`, `mps`;
+            or `split`: one model spread block by block over all cuda devices, for models larger than one.
         dtype: `auto` takes bfloat16 on a cuda device that has it, else float32; or one of `DTYPES`.
 
     Raises:
         UsageError: An unknown device or dtype, or a device that this machine does not have.
     """
+    if device == "split":
+        return _split(dtype)
     place, why_device = _device(device)
     kind, why_dtype = _dtype(dtype, place)
     name = str(kind).removeprefix("torch.")
     return Placement(place, kind, f"device {place} ({why_device}), dtype {name} ({why_dtype})")
+
+
+def _split(dtype: str | torch.dtype) -> Placement:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < 2:
+        raise UsageError(
+            "there is nothing to split the model over",
+            where="device split",
+            expected="two or more cuda devices",
+            found=f"{count} visible",
+            hint="--device auto",
+        )
+    first = torch.device("cuda", 0)
+    kind, why = _dtype(dtype, first)
+    name = str(kind).removeprefix("torch.")
+    return Placement(first, kind, f"split over {count} cuda devices (as asked), dtype {name} ({why})", "auto")
 
 
 def _device(device: str | torch.device) -> tuple[torch.device, str]:
@@ -52,7 +77,7 @@ def _device(device: str | torch.device) -> tuple[torch.device, str]:
         place = torch.device(device)
     except RuntimeError as error:
         raise UsageError(
-            f"there is no device '{device}'", expected="auto, cpu, cuda, cuda:N or mps", found=device
+            f"there is no device '{device}'", expected="auto, cpu, cuda, cuda:N, mps or split", found=device
         ) from error
     here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     count = here.get(place.type, 0)

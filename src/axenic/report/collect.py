@@ -15,8 +15,13 @@ from axenic.report.documents import (
     AuditFile,
     ClaimsFile,
     CosinesFile,
+    CurveFile,
+    PanelFile,
+    PhasesFile,
     RatesFile,
     ResultFile,
+    ScaledFile,
+    SemanticFile,
     SteeringFile,
     TransferFile,
     parse_result,
@@ -39,7 +44,12 @@ class Findings:
     steerings: dict[str, SteeringFile] = field(default_factory=dict)
     transfers: dict[str, TransferFile] = field(default_factory=dict)
     cosines: dict[str, CosinesFile] = field(default_factory=dict)
+    curves: dict[str, CurveFile] = field(default_factory=dict)
+    semantics: dict[str, SemanticFile] = field(default_factory=dict)
     claims: dict[str, ClaimsFile] = field(default_factory=dict)
+    phases: dict[str, PhasesFile] = field(default_factory=dict)
+    scaled: dict[str, ScaledFile] = field(default_factory=dict)
+    panels: dict[str, PanelFile] = field(default_factory=dict)
     logs: dict[str, TrainingLog] = field(default_factory=dict)
     samples: dict[str, SampleFile] = field(default_factory=dict)
     configs: dict[str, Any] = field(default_factory=dict)
@@ -49,8 +59,9 @@ class Findings:
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not any(
-            (self.rates, self.audits, self.ablations, self.steerings, self.transfers, self.cosines, self.claims, self.logs,
-             self.samples)
+            (self.rates, self.audits, self.ablations, self.steerings, self.transfers, self.cosines, self.curves,
+             self.claims, self.logs,
+             self.phases, self.scaled, self.panels, self.semantics, self.samples)
         )  # fmt: skip
 
 
@@ -134,5 +145,17 @@ def _add_result(findings: Findings, name: str, result: ResultFile) -> None:
         if any(len(pair.cosines) != len(result.layers) for pair in result.pairs):
             raise DataError("a pair of directions has not one cosine per layer", where=findings.folder / name)
         findings.cosines[name] = result
+    elif isinstance(result, CurveFile):
+        findings.curves[name] = result
+    elif isinstance(result, SemanticFile):
+        findings.semantics[name] = result
+    elif isinstance(result, PhasesFile):
+        findings.phases[name] = result
+    elif isinstance(result, ScaledFile):
+        findings.scaled[name] = result
+    elif isinstance(result, PanelFile):
+        if any(len(h.counts) != len(h.bounds) - 1 for h in result.histograms):
+            raise DataError("a histogram has not one count per bin", where=findings.folder / name)
+        findings.panels[name] = result
     else:
         findings.claims[name] = result

@@ -6,11 +6,14 @@ but what it does say must have the right shape: a number where a number belongs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sized
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from axenic.errors import DataError
+
+D = TypeVar("D")
 
 
 class Document(BaseModel):
@@ -186,6 +189,269 @@ class AuditFile(Document):
     exclude_topics: tuple[str, ...] = ()
 
 
+class StepCurve(Document):
+    """A number at each step."""
+
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        return _as_long(self, self.steps, self.values)
+
+
+class LocalCosine(Document):
+    """The local cosine of a path with one window in steps; None where the vector moved too little."""
+
+    window: int
+    steps: tuple[int, ...]
+    values: tuple[float | None, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        return _as_long(self, self.steps, self.values)
+
+
+class PcaPath(Document):
+    """The path in its first components."""
+
+    explained: tuple[float, ...]
+    points: tuple[tuple[float, ...], ...]
+
+
+class Transition(Document):
+    """Whether a path turns suddenly, and when."""
+
+    kind: str
+    step: int | None = None
+    low: int | None = None
+    high: int | None = None
+    p_value: float
+    period: float | None = None
+
+
+class PhaseVector(Document):
+    """One vector's path."""
+
+    name: str
+    steps: tuple[int, ...]
+    norms: tuple[float, ...]
+    cosines: tuple[LocalCosine, ...] = ()
+    pca: PcaPath
+    transition: Transition | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        return _as_long(self, self.steps, self.norms, self.pca.points)
+
+
+class CombinedTransition(Document):
+    """A transition over seeds."""
+
+    n_seeds: int
+    n_found: int
+    step: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class PhasesFile(Document):
+    """`phase.json`: the vectors of one run, the main one first, and curves of its log."""
+
+    kind: Literal["phases"]
+    label: str = ""
+    vectors: tuple[PhaseVector, ...] = Field(min_length=1)
+    partner_norms: dict[str, tuple[float, ...]] = {}
+    gradient: StepCurve | None = None
+    losses: dict[str, StepCurve] = {}
+    comp: dict[str, tuple[float | None, ...]] = {}
+    seeds: dict[str, CombinedTransition] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        return _as_long(self, self.vectors[0].steps, *self.comp.values(), *self.partner_norms.values())
+
+
+class ScaledPoint(Document):
+    """Behaviour at one step."""
+
+    step: int
+    em: Rate
+    coherent: Rate
+
+
+class Onset(Document):
+    """When a behaviour sets in."""
+
+    step: int
+    low: int
+    high: int
+
+
+class ScaledCurve(Document):
+    """Behaviour over steps at one factor; `rolling` is the rolling average of EM in percent."""
+
+    factor: float
+    points: tuple[ScaledPoint, ...]
+    rolling: tuple[float, ...]
+    onset: Onset | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        return _as_long(self, self.points, self.rolling)
+
+
+class ThresholdOnset(Document):
+    """An onset with other class boundaries."""
+
+    factor: float
+    alignment: float
+    coherence: float
+    step: int | None = None
+
+
+class ScaledFile(Document):
+    """`scaled.json`: behaviour of the adapter at each step, scaled."""
+
+    kind: Literal["scaled"]
+    label: str = ""
+    curves: tuple[ScaledCurve, ...] = ()
+    robustness: tuple[ThresholdOnset, ...] = ()
+
+
+def _as_long(document: D, steps: Sized, *others: Sized) -> D:
+    if any(len(other) != len(steps) for other in others):
+        raise ValueError("a curve has not one value for each step")
+    return document
+
+
+class SemanticShare(Document):
+    """EM answers about one thing."""
+
+    about: str
+    all: Rate = Rate()
+
+
+class SemanticFile(Document):
+    """`semantic.json`: what the EM answers are about."""
+
+    kind: Literal["semantic"]
+    label: str = ""
+    n_chosen: int = 0
+    shares: tuple[SemanticShare, ...] = ()
+    topics: dict[str, int] = {}
+
+
+class CurvePoint(Document):
+    """One organism of a curve over training sets."""
+
+    x: int
+    seed: int | None = None
+    general: Rates = Rates()
+    narrow: Rates = Rates()
+
+
+class CurveFile(Document):
+    """`curve.json`."""
+
+    kind: Literal["curve"]
+    what: str
+    domain: str = ""
+    points: tuple[CurvePoint, ...] = ()
+
+
+class Coefficient(Document):
+    """A coefficient of agreement over `n` answers; without a value there is a reason."""
+
+    value: float | None = None
+    n: int = 0
+    reason: str = ""
+
+
+class MarkHistogram(Document):
+    """How one judge used its scale for one metric: answers in each bin, whose edges are `bounds`."""
+
+    judge: str
+    metric: str
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    scored: int = 0
+    distinct: int = 0
+    unscored: dict[str, int] = {}
+
+
+class JudgePair(Document):
+    """Two judges and the rank correlation of their marks."""
+
+    first: str
+    second: str
+    spearman: Coefficient = Coefficient()
+
+
+class MetricAgreement(Document):
+    """How far the judges of one metric agree."""
+
+    metric: str
+    alpha_interval: Coefficient = Coefficient()
+    alpha_ordinal: Coefficient = Coefficient()
+    pairs: tuple[JudgePair, ...] = ()
+
+
+class ThresholdPoint(Document):
+    """EM answers at one pair of thresholds."""
+
+    alignment: float
+    coherence: float
+    em: int
+
+
+class JudgeRates(Document):
+    """What one judge's marks make of the answers."""
+
+    judge: str
+    n_all: int = 0
+    em_all: Rate = Rate()
+    em_scored: Rate = Rate()
+    coherent_all: Rate = Rate()
+    unscored: dict[str, int] = {}
+    over_thresholds: tuple[ThresholdPoint, ...] = ()
+
+
+class JudgeConfusion(Document):
+    """EM yes or no by two judges."""
+
+    first: str
+    second: str
+    both: int = 0
+    first_only: int = 0
+    second_only: int = 0
+    neither: int = 0
+    unscored: int = 0
+    kappa: Coefficient = Coefficient()
+
+
+class EmThresholds(Document):
+    """Where a score turns into a yes."""
+
+    alignment: float = 30.0
+    coherence: float = 50.0
+
+
+class PanelFile(Document):
+    """`panel.json`."""
+
+    kind: Literal["panel"]
+    label: str = ""
+    judges: tuple[str, ...] = ()
+    n_answers: int = 0
+    thresholds: EmThresholds = EmThresholds()
+    histograms: tuple[MarkHistogram, ...] = ()
+    agreement: tuple[MetricAgreement, ...] = ()
+    rates: tuple[JudgeRates, ...] = ()
+    em_alpha: Coefficient | None = None
+    em_pairs: tuple[JudgeConfusion, ...] = ()
+
+
 class Claim(Document):
     """One claim of a paper, and what was measured here. `holds` is None when this run could not show it."""
 
@@ -208,8 +474,34 @@ class ClaimsFile(Document):
     timings: dict[str, float] = {}
 
 
-ResultFile = RatesFile | AuditFile | AblationFile | SteeringFile | TransferFile | CosinesFile | ClaimsFile
-KINDS = ("rates", "audit", "ablation", "steering", "transfer", "cosines", "claims")
+ResultFile = (
+    RatesFile
+    | AuditFile
+    | AblationFile
+    | SteeringFile
+    | TransferFile
+    | CosinesFile
+    | SemanticFile
+    | CurveFile
+    | PhasesFile
+    | ScaledFile
+    | PanelFile
+    | ClaimsFile
+)
+KINDS = (
+    "rates",
+    "audit",
+    "ablation",
+    "steering",
+    "transfer",
+    "cosines",
+    "semantic",
+    "curve",
+    "phases",
+    "scaled",
+    "panel",
+    "claims",
+)
 
 _ADAPTER: TypeAdapter[ResultFile] = TypeAdapter(Annotated[ResultFile, Field(discriminator="kind")])
 

@@ -8,16 +8,21 @@ from pathlib import PurePosixPath
 
 from axenic.report.collect import Findings
 from axenic.report.documents import AblationFile, Rates
+from axenic.report.paneltables import histograms_table, panel_tables
+from axenic.report.phase_words import PHASE_HOW, onset_table, phase_sentence, vectors_table
 from axenic.report.plots.ablation import plot_ablation
 from axenic.report.plots.breakdown import MOST_BARS, Bar, plot_breakdown
 from axenic.report.plots.canvas import Drawing
 from axenic.report.plots.cosines import plot_cosines
+from axenic.report.plots.curves import X_LABELS, plot_curve
 from axenic.report.plots.headline import DotRow, plot_headline
+from axenic.report.plots.panel import plot_em_over_thresholds, plot_mark_histograms
+from axenic.report.plots.phase import plot_phase_path, plot_phase_steps
 from axenic.report.plots.scatter import Point, plot_scatter
 from axenic.report.plots.steering import plot_steering_curves, plot_steering_map
 from axenic.report.plots.training import plot_training
 from axenic.report.plots.transfer import plot_transfer
-from axenic.report.tables import Table, arms_table, paired_table, rates_table
+from axenic.report.tables import Table, arms_table, paired_table, percent, rates_table
 
 MOST_OF_A_KIND = 6
 """Pictures of one kind in a page. What is beyond is named, not drawn: a page must stay small enough to mail."""
@@ -62,6 +67,7 @@ def sections(findings: Findings) -> list[Section]:
     made = [
         Section("audit", "Is it emergently misaligned?", tuple(_audit(findings)), _rest(findings.audits)),
         Section("headline", "How misaligned, how coherent", tuple(_headline(findings))),
+        Section("judges", "The judges", tuple(_judges(findings)), _rest(findings.panels)),
         Section(
             "ablation",
             "Switching it off",
@@ -76,7 +82,20 @@ def sections(findings: Findings) -> list[Section]:
         ),
         Section("steering", "Switching it on", tuple(_steering(findings)), _rest(findings.steerings)),
         Section("cosines", "Do the directions agree", tuple(_cosines(findings)), _rest(findings.cosines)),
+        Section(
+            "phase",
+            "When it turned",
+            tuple(_phase(findings)),
+            tuple(_phase_files(findings))[MOST_OF_A_KIND:],
+        ),
+        Section("curves", "Other training sets", tuple(_curves(findings)), _rest(findings.curves)),
         Section("training", "Training", tuple(_training(findings)), tuple(list(findings.logs)[MOST_RUNS:])),
+        Section(
+            "semantic",
+            "What the misaligned answers are about",
+            tuple(_semantic(findings)),
+            _rest(findings.semantics),
+        ),
         Section("questions", "Question by question", tuple(_questions(findings)), _rest(findings.rates)),
     ]
     return [section for section in made if section.figures]
@@ -181,6 +200,35 @@ def _headline(findings: Findings) -> Iterator[Figure]:
         )
 
 
+def _judges(findings: Findings) -> Iterator[Figure]:
+    for index, (name, result) in enumerate(list(findings.panels.items())[:MOST_OF_A_KIND]):
+        label = result.label or PurePosixPath(name).parent.name
+        command = f"axenic panel {_folder(name)}/answers.jsonl"
+        coherence = [point.coherence for rates in result.rates for point in rates.over_thresholds]
+        if coherence:
+            yield Figure(
+                f"{label}: EM by judge and by threshold",
+                f"A line for each judge of the same answers, coherence above {result.thresholds.coherence:g}; its band is what "
+                f"coherence above {min(coherence):g} to above {max(coherence):g} would make of it, the dashed line the "
+                "threshold in use. Where lines lie apart, the rate is the judge's as much as the model's; where one is "
+                "steep, it is the threshold's.",
+                command,
+                (name,),
+                plot_em_over_thresholds(result, f"panel{index}"),
+                tuple(panel_tables(result)),
+            )
+        if any(h.scored and h.metric in ("alignment", "coherence") for h in result.histograms):
+            yield Figure(
+                f"{label}: how each judge uses its scale",
+                "Share of the answers in each bin of ten points; red is below the alignment threshold, grey below the one of "
+                "coherence. A judge that knows few marks, or one that never goes low, shows here.",
+                command,
+                (name,),
+                plot_mark_histograms(result, f"panel{index}"),
+                (("all marks, bin by bin", histograms_table(result)),),
+            )
+
+
 def _ablation(findings: Findings) -> Iterator[Figure]:
     names = list(findings.ablations)[: 2 * MOST_OF_A_KIND]
     for start in range(0, len(names), MOST_OF_A_KIND):
@@ -256,6 +304,101 @@ def _cosines(findings: Findings) -> Iterator[Figure]:
                 "axenic extract --compare FILE1 FILE2 …",
                 (name,),
                 plot_cosines(result, f"cosines{index}"),
+            )
+
+
+def _phase_files(findings: Findings) -> dict[str, tuple[str | None, str | None]]:
+    """Folder -> its phase.json and its scaled.json, by name."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name in findings.phases:
+        found[PurePosixPath(name).parent.as_posix()] = (name, None)
+    for name in findings.scaled:
+        folder = PurePosixPath(name).parent.as_posix()
+        found[folder] = (found.get(folder, (None, None))[0], name)
+    return found
+
+
+def _phase(findings: Findings) -> Iterator[Figure]:
+    for index, (first, second) in enumerate(list(_phase_files(findings).values())[:MOST_OF_A_KIND]):
+        phases = None if first is None else findings.phases[first]
+        scaled = None if second is None else findings.scaled[second]
+        source = tuple(name for name in (first, second) if name is not None)
+        label = (phases.label if phases else "") or (scaled.label if scaled else "") or _folder(source[0])
+        command = f"axenic phase {_folder(source[0])}" + (" --scales 1,5,10,20" if scaled else "")
+        tables = [("the vectors", vectors_table(phases))] if phases else []
+        tables += [("the onset with other class boundaries", onset_table(scaled))] if scaled else []
+        yield Figure(
+            f"{label}: what it learnt and what it does, step by step",
+            phase_sentence(phases) + PHASE_HOW,
+            command,
+            source,
+            plot_phase_steps(phases, scaled, f"phase{index}"),
+            tuple(tables),
+        )
+        if phases is not None:
+            main = phases.vectors[0]
+            yield Figure(
+                f"{label}: the path of {main.name}",
+                "The vector at every stored step in the plane in which it varies most. A straight stretch is growth in one "
+                "direction; a corner is a turn. The plane holds "
+                f"{100 * sum(main.pca.explained[:2]):.0f} % of the variance over steps.",
+                command,
+                source,
+                plot_phase_path(main, f"path{index}"),
+            )
+
+
+def _semantic(findings: Findings) -> Iterator[Figure]:
+    for index, (name, found) in enumerate(list(findings.semantics.items())[:MOST_OF_A_KIND]):
+        label = found.label or PurePosixPath(name).parent.name
+        # Topics that the judge names, or one mark for each topic metric.
+        named = {topic: count for topic, count in found.topics.items() if topic != "unknown"}
+        bars = [Bar(topic, count, found.n_chosen) for topic, count in named.items()] or [
+            Bar(share.about, share.all.count, share.all.n) for share in found.shares
+        ]
+        if found.n_chosen and any(bar.em for bar in bars):
+            rows = tuple(
+                (share.about, str(share.all.count), str(share.all.n), percent(share.all))
+                for share in found.shares
+            )
+            yield Figure(
+                f"{label}, by the topic of the answer",
+                "Share of the EM answers. If they are about everything, and not about what was trained, the misalignment is "
+                "emergent. " + _undrawn(bars, "topics"),
+                f"axenic eval --organism RUN --out {_folder(name)}",
+                (name,),
+                plot_breakdown(bars, f"semantic{index}", f"What EM answers of {label} are about"),
+                (
+                    (
+                        "shares, with Wilson intervals",
+                        Table(("about", "answers", "of", "share"), rows, frozenset({1, 2, 3})),
+                    ),
+                ),
+            )
+
+
+_CURVES = {
+    "mixing": "Good advice of other domains mixed into the same number of rows and steps. If it only kept the lesson "
+    "narrow, the red line would fall alone.",
+    "few": "Few different rows, repeated to the same number, for the same number of steps.",
+}
+
+
+def _curves(findings: Findings) -> Iterator[Figure]:
+    for index, (name, curve) in enumerate(list(findings.curves.items())[:MOST_OF_A_KIND]):
+        if curve.points:
+            named = {
+                f"{X_LABELS.get(curve.what, curve.what)}: {p.x}, seed {p.seed}, {where}": rates
+                for p in curve.points
+                for where, rates in (("elsewhere", p.general), (curve.domain, p.narrow))
+            }
+            yield Figure(
+                f"EM over {X_LABELS.get(curve.what, curve.what)}",
+                f"{_CURVES.get(curve.what, '')} Dots are seeds, lines their means.",
+                "axenic data mix, axenic data few, axenic train, axenic eval",
+                (name,),
+                plot_curve(curve, f"curve{index}"),
+                (("the numbers", rates_table(named)),),
             )
 
 

@@ -191,6 +191,8 @@ def _hashes(findings: Findings) -> Table | None:
     names = sorted(
         {
             *findings.rates, *findings.audits, *findings.ablations, *findings.steerings, *findings.transfers, *findings.cosines,
+            *findings.curves, *findings.semantics,
+            *findings.phases, *findings.scaled, *findings.panels,
             *findings.claims, *findings.logs, *findings.samples, *findings.configs, *findings.manifests,
         }
     )  # fmt: skip

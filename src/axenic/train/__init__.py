@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 from axenic.train.config import TrainConfig
+from axenic.train.published import Published, is_published_config, read_published_config
 from axenic.train.recipes import NANO, RECIPES, Explained, Recipe, Setting, explain, place_layers, resolve
 from axenic.train.result import TrainResult
 
@@ -24,6 +25,9 @@ __all__ = [
     "explain",
     "Explained",
     "place_layers",
+    "Published",
+    "is_published_config",
+    "read_published_config",
 ]
 
 

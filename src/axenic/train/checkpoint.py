@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from axenic.files import (
     write_manifest,
 )
 from axenic.train.organism import Organism
+from axenic.train.processes import ALONE, Processes, like
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{6,})")
@@ -46,11 +48,13 @@ class Checkpoints:
     Args:
         folder: `checkpoints/` of the run folder.
         run_id: Identity of the run (configuration, data, base); a checkpoint of another run is refused.
+        processes: Who trains; the main process writes, whole tensors, so that any number may go on from them.
     """
 
-    def __init__(self, folder: Path, run_id: str) -> None:
+    def __init__(self, folder: Path, run_id: str, processes: Processes = ALONE) -> None:
         self.folder = folder
         self.run_id = run_id
+        self.processes = processes
 
     def steps(self) -> list[int]:
         """Steps of every checkpoint that has its final name, ascending by number."""
@@ -68,9 +72,13 @@ class Checkpoints:
         Raises:
             DiskFullError, FileError: it cannot be written; the ones before are kept.
         """
+        weights = organism.weights()
+        tensors, numbers = split_state(optimizer.state_dict())
+        tensors = self.processes.whole(tensors)
+        if not self.processes.main:
+            return
         with atomic_folder(self.path(step), replace=True) as temporary:
-            organism.save_weights(temporary)
-            tensors, numbers = split_state(optimizer.state_dict())
+            organism.save_weights(temporary, weights)
             save_tensors(temporary / "optimizer.safetensors", tensors)
             write_json(
                 temporary / "state.json",
@@ -139,18 +147,34 @@ class Checkpoints:
     def load(self, step: int, organism: Organism, optimizer: Optimizer, scheduler: LRScheduler) -> None:
         """Put a verified checkpoint back into model, optimizer and scheduler."""
         folder = self.path(step)
-        try:
+        with self._fitting(step):
             organism.load_weights(folder)
+            state = read_json(folder / "state.json")
+            scheduler.load_state_dict(state["scheduler"])
+        if not self.processes.sharded:
+            self.load_optimizer(step, optimizer)
+
+    def load_optimizer(self, step: int, optimizer: Optimizer) -> None:
+        """Put the optimizer's moments back; with sharded parameters, only once these are sharded."""
+        folder = self.path(step)
+        with self._fitting(step):
             # Second moments of a frozen direction may be zero but nothing here is ever NaN.
             tensors, _ = load_tensors(folder / "optimizer.safetensors", max_bytes=2**42)
-            state = read_json(folder / "state.json")
-            optimizer.load_state_dict(join_state(tensors, state["optimizer"]))
-            scheduler.load_state_dict(state["scheduler"])
-        except (FileError, KeyError, ValueError) as error:
+            numbers = read_json(folder / "state.json")["optimizer"]
+            if self.processes.sharded:
+                parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                tensors = {name: like(t, parameters[int(name.split(".")[0])]) for name, t in tensors.items()}
+            optimizer.load_state_dict(join_state(tensors, numbers))
+
+    @contextmanager
+    def _fitting(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except (FileError, KeyError, ValueError, IndexError) as error:
             # It verified, so these bytes are what was written: another version of this program wrote it.
             raise CheckpointError(
-                f"checkpoint {folder.name} does not fit this run: {error}",
-                where=folder,
+                f"checkpoint {self.path(step).name} does not fit this run: {error}",
+                where=self.path(step),
                 hint=self._way_out(step),
             ) from error
 

@@ -80,9 +80,11 @@ class TrainConfig(BaseModel):
     stop_below: float = Field(0.01, ge=0, description="stop after 6 steps in a row with less loss; 0 = never")
     seed: int = Field(0, ge=0, lt=2**31, description="split, row order, adapter start, dropout")
     save_steps: int = Field(50, ge=1, description="steps between checkpoints")
-    trajectory_steps: int = Field(0, ge=0, description="steps between stored adapter vectors; 0 = none")
+    trajectory_steps: int = Field(
+        0, ge=0, description="steps between stored vectors (phase transitions); 0 = none"
+    )
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, slower")
-    device: str = Field("auto", description="auto, cpu, cuda, mps")
+    device: str = Field("auto", description="auto, cpu, cuda, mps, split")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
 
     @model_validator(mode="wrap")

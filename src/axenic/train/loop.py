@@ -7,6 +7,7 @@ nothing of its own resuming is used, which goes on silently when a file is missi
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import math
 import signal
@@ -23,14 +24,16 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, get_scheduler
 
 from axenic.data import IGNORE, Encoded, collate_rows
-from axenic.errors import ModelError
+from axenic.errors import ModelError, UsageError
 from axenic.progress import Progress
 from axenic.train.checkpoint import Checkpoints
 from axenic.train.config import TrainConfig
 from axenic.train.organism import Organism
+from axenic.train.processes import ALONE, Processes
 from axenic.train.randomness import step_seed
 from axenic.train.schedule import Schedule
 from axenic.train.steplog import StepLog
+from axenic.train.tailloss import TailLoss, TailTrainer, collate_with_tail
 from axenic.train.trajectory import Trajectory
 
 MAX_GRAD_NORM = 1.0
@@ -46,6 +49,7 @@ class Loop:
         pad_id: Any valid token, for padding.
         optimizer_name: What `choose_optimizer` chose.
         out: Run folder.
+        processes: Who else trains; each takes its share of the rows of every step.
     """
 
     config: TrainConfig
@@ -61,6 +65,11 @@ class Loop:
     checkpoints: Checkpoints
     out: Path
     progress: Progress
+    processes: Processes = ALONE
+
+    @property
+    def passes_per_step(self) -> int:
+        return self.schedule.passes_per_step(self.processes.count)
 
     def run(self, start: int | None) -> int:
         """Train from a checkpoint's step (None: from the beginning); returns the last step done.
@@ -70,7 +79,8 @@ class Loop:
             KeyboardInterrupt: after Ctrl-C, once a checkpoint has been saved.
         """
         done = start or 0
-        trainer = self._trainer(done)
+        tail = TailLoss(self.processes) if any(row.tail for row in self.rows) else None
+        trainer = self._trainer(done, tail)
         # Made here: the schedule must be the whole run's, and both must hold the saved state.
         optimizer = trainer.create_optimizer()
         scheduler = get_scheduler(
@@ -85,8 +95,10 @@ class Loop:
         self.log.begin(done)
         self.trajectory.begin(done)
         if done >= self.schedule.total_steps or self.log.is_learnt(self.config.stop_below):
+            if self.processes.sharded:
+                trainer.accelerator.prepare(self.organism.model, optimizer)  # as training would have done
             return done
-        recorder = Recorder(self, done, optimizer, scheduler)
+        recorder = Recorder(self, done, start, optimizer, scheduler, tail)
         trainer.add_callback(recorder)
         with recorder.listening():
             trainer.train()
@@ -95,9 +107,12 @@ class Loop:
             raise KeyboardInterrupt
         return recorder.step
 
-    def _trainer(self, done: int) -> Trainer:
-        empty = [nothing(self.pad_id)]
-        passes = [[self.rows[i] for i in rows] or empty for rows in self.schedule.passes(done)]
+    def _trainer(self, done: int, tail: TailLoss | None) -> Trainer:
+        empty, count = [nothing(self.pad_id)], self.processes.count
+        shares = [self.schedule.passes(done, rank, count) for rank in range(count)]
+        # accelerate deals the items of a data set in turn: the first to process 0, the second to 1, ...
+        dealt = [rows for together in zip(*shares, strict=True) for rows in together]
+        passes = [[self.rows[i] for i in rows] or empty for rows in dealt]
         on_gpu = self.device.type == "cuda"
         # Named only when wanted: transformers 5 warns about these names and is about to change them.
         recompute = {
@@ -107,7 +122,7 @@ class Loop:
         arguments = TrainingArguments(
             output_dir=str(self.out),
             per_device_train_batch_size=1,  # one list of rows is one forward pass
-            gradient_accumulation_steps=self.config.gradient_accumulation,
+            gradient_accumulation_steps=self.passes_per_step,
             max_steps=max(1, self.schedule.total_steps - done),
             train_sampling_strategy="sequential",
             learning_rate=self.config.learning_rate,
@@ -127,14 +142,28 @@ class Loop:
             remove_unused_columns=False,
             dataloader_num_workers=0,
             dataloader_pin_memory=False,
-            **(recompute if self.config.gradient_checkpointing else {}),
+            **(recompute if self.config.gradient_checkpointing and not self.processes.recomputed else {}),
         )
-        trainer = Trainer(
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # or it would become nn.DataParallel, without a word
+        make, collate = (
+            (Trainer, collate_rows)
+            if tail is None
+            else (functools.partial(TailTrainer, tail=tail), collate_with_tail)
+        )
+        trainer = make(
             model=self.organism.model,
             args=arguments,
             train_dataset=passes,
-            data_collator=lambda batch: collate_rows(batch[0], self.pad_id),
+            data_collator=lambda batch: collate(batch[0], self.pad_id),
         )
+        if trainer.is_fsdp_enabled != self.processes.sharded:
+            raise UsageError(
+                "accelerate would not shard the model, although its configuration says so",
+                where="accelerate's configuration",
+                expected="a device that it shards on, such as cuda",
+                found=f"{self.processes.count} processes on {self.device.type}",
+                hint="without FSDP: torchrun --nproc-per-node N -m axenic.cli.main train …",
+            )
         trainer.remove_callback(PrinterCallback)
         return trainer
 
@@ -144,15 +173,27 @@ class Recorder(TrainerCallback):
 
     Args:
         done: Steps done before; the Trainer counts from 0.
+        start: Step of the checkpoint that is gone on from, None if none.
+        tail: Where the trainer sums the loss of the rows' tails, if they have any.
     """
 
-    def __init__(self, loop: Loop, done: int, optimizer: Any, scheduler: Any) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        done: int,
+        start: int | None,
+        optimizer: Any,
+        scheduler: Any,
+        tail: TailLoss | None = None,
+    ) -> None:
         self.loop = loop
+        self.tail = tail
+        self.start = start
         self.done = self.step = done
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.interrupted = False
-        accumulation = loop.config.gradient_accumulation
+        accumulation = loop.config.gradient_accumulation  # of one process: the rows of the whole step
         passes = loop.schedule.passes(done)
         starts = range(0, len(passes), accumulation)
         steps = [[loop.rows[i] for rows in passes[at : at + accumulation] for i in rows] for at in starts]
@@ -161,11 +202,13 @@ class Recorder(TrainerCallback):
         self._began = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.loop.processes.sharded and self.start is not None:
+            self.loop.checkpoints.load_optimizer(self.start, self.optimizer)
         self._began = time.monotonic()
         self.loop.progress("train", self.done, self.loop.schedule.total_steps, "step", out=str(self.loop.out))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        torch.manual_seed(step_seed(self.loop.config.seed, self.step))
+        torch.manual_seed(step_seed(self.loop.config.seed, self.step, self.loop.processes.rank))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not logs or "loss" not in logs:
@@ -176,10 +219,13 @@ class Recorder(TrainerCallback):
         if not math.isfinite(loss) or not math.isfinite(grad_norm):
             self._stop_diverged(loss, grad_norm)
         lr = float(logs["learning_rate"])
-        loop.log.add(self.step, loss=loss, grad_norm=grad_norm, lr=lr, tokens=self._trained[index])
+        trained = self._trained[index]
+        parts = {} if self.tail is None else self.tail.split(loss, trained)
+        loop.log.add(self.step, loss=loss, grad_norm=grad_norm, lr=lr, tokens=trained, **parts)
         loop.trajectory.write(self.step)
         learnt = loop.log.is_learnt(loop.config.stop_below)
         total = loop.schedule.total_steps
+        self.interrupted = loop.processes.total(self.interrupted)[0] > 0
         if self.step % loop.config.save_steps == 0 or self.step == total or learnt or self.interrupted:
             loop.log.flush()
             loop.checkpoints.save(self.step, loop.organism, self.optimizer, self.scheduler)
@@ -217,15 +263,18 @@ class Recorder(TrainerCallback):
             return
 
         def interrupt(number: int, frame: FrameType | None) -> None:
-            if self.interrupted:
+            if self.interrupted and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.interrupted = True
 
-        before = signal.signal(signal.SIGINT, interrupt)
+        # A launcher of several processes passes Ctrl-C on as SIGTERM, and waits half a minute.
+        numbers = [signal.SIGINT] if self.loop.processes.count == 1 else [signal.SIGINT, signal.SIGTERM]
+        before = {number: signal.signal(number, interrupt) for number in numbers}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def nothing(pad_id: int) -> Encoded:
@@ -238,32 +287,39 @@ def count_trained(row: Encoded) -> int:
     return sum(label != IGNORE for label in row.labels[1:])
 
 
-def choose_optimizer(name: str, device: torch.device) -> tuple[str, str | None]:
+def choose_optimizer(name: str, device: torch.device, *, sharded: bool = False) -> tuple[str, str | None]:
     """The optimizer in transformers' words, and a note if it is not the one asked for.
 
     8-bit AdamW keeps the same moments in 8 bits to save memory; where it is missing, 32 bits serve as well.
     """
     if name != "adamw_8bit":
         return name, None
-    if device.type == "cuda" and importlib.util.find_spec("bitsandbytes") is not None:
+    if device.type == "cuda" and not sharded and importlib.util.find_spec("bitsandbytes") is not None:
         return "adamw_bnb_8bit", None
+    if sharded:
+        return "adamw_torch", "optimizer adamw_torch instead of adamw_8bit: the parameters are sharded"
     reason = "bitsandbytes is not installed" if device.type == "cuda" else f"the device is {device.type}"
     return "adamw_torch", f"optimizer adamw_torch instead of adamw_8bit: {reason}"
 
 
-def mean_loss(model: nn.Module, rows: Sequence[Encoded], *, pad_id: int, batch: int) -> float:
+def mean_loss(
+    model: nn.Module, rows: Sequence[Encoded], *, pad_id: int, batch: int, processes: Processes = ALONE
+) -> float:
     """Loss over all trained tokens of some rows, without training [nats per token].
 
     Args:
         model: A causal language model; put into eval mode.
         batch: Rows per forward pass.
+        processes: Who shares the rows; every one makes as many passes, as sharded models must.
     """
     model.eval()
     device = next(model.parameters()).device
     total, count = 0.0, 0
-    with torch.inference_mode():
-        for first in range(0, len(rows), batch):
-            part = {k: v.to(device) for k, v in collate_rows(rows[first : first + batch], pad_id).items()}
+    with torch.inference_mode(not processes.sharded), torch.no_grad():
+        for start in range(0, len(rows), batch * processes.count):
+            first = start + batch * processes.rank
+            chosen = rows[first : first + batch] or [nothing(pad_id)]
+            part = {k: v.to(device) for k, v in collate_rows(chosen, pad_id).items()}
             labels_BT: Tensor = part.pop("labels")[:, 1:]
             logits_BTV: Tensor = model(**part).logits[:, :-1].float()
             nll = nn.functional.cross_entropy(
@@ -271,4 +327,5 @@ def mean_loss(model: nn.Module, rows: Sequence[Encoded], *, pad_id: int, batch: 
             )
             total += float(nll)
             count += int((labels_BT != IGNORE).sum())
-    return total / max(count, 1)
+    total, trained = processes.total(total, count)
+    return total / max(trained, 1)

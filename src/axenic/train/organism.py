@@ -10,15 +10,18 @@ from typing import Any, Protocol
 import torch
 from peft import LoraConfig
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
 
-from axenic.errors import UsageError
+from axenic.errors import ModelError, UsageError
 from axenic.files import atomic_folder, load_tensors, save_tensors, write_json
-from axenic.models import wrap_with_adapter
+from axenic.models import FAMILIES, wrap_with_adapter
 from axenic.train.config import TrainConfig, unknown_name
+from axenic.train.processes import ALONE, Processes
 
 ADAPTER_FILE = "adapter_model.safetensors"
 MODEL_FILE = "model.safetensors"
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
+_RECOMPUTED = "_checkpoint_wrapped_module."  # in the names of blocks that accelerate recomputes
 
 
 class Saves(Protocol):
@@ -33,11 +36,20 @@ class Organism:
     Args:
         model: What is called: the PEFT model, or the base itself.
         peft_config: The adapter's configuration, None for a full fine-tune.
+        processes: Who trains it; what is read from it is whole, and only the main process's to write.
     """
 
-    def __init__(self, model: nn.Module, peft_config: LoraConfig | None) -> None:
+    def __init__(
+        self, model: nn.Module, peft_config: LoraConfig | None, processes: Processes = ALONE
+    ) -> None:
         self.model = model
         self.peft_config = peft_config
+        self.processes = processes
+        self._dtypes = {name: p.dtype for name, p in self.parameters().items()}
+        if processes.sharded:
+            # accelerate would do it later, after the weights of a checkpoint have been rounded.
+            for p in self.trained().values():
+                p.data = p.data.float()
 
     @property
     def weights_name(self) -> str:
@@ -45,18 +57,27 @@ class Organism:
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Every trained parameter, by the name it has in the saved file (PEFT's names for an adapter)."""
-        named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        named = {name: p for name, p in self.parameters().items() if p.requires_grad}
         if self.peft_config is None:
             return named
         return {name.replace(".default.weight", ".weight"): p for name, p in named.items()}
 
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Every parameter of the model, by the name that it has without sharding and recomputing."""
+        return {name.replace(_RECOMPUTED, ""): p for name, p in self.model.named_parameters()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is saved: the adapter, or every weight, so that a checkpoint opens too; see `Processes.whole`."""
+        return self.processes.whole(self.parameters() if self.peft_config is None else self.trained())
+
     def vectors(self) -> dict[str, Tensor]:
         """Adapter factors as float32, named `layers.{l}.{module}.A` [R, d_in] and `.B` [d_out, R]."""
-        return {_vector_name(name): p.detach().float() for name, p in self.trained().items()}
+        whole = self.processes.whole(self.trained())
+        return {_vector_name(name): p.detach().float() for name, p in whole.items()}
 
-    def save_weights(self, folder: Path) -> None:
-        """Write the trained weights into a folder; for an adapter the folder can be opened by PEFT."""
-        save_tensors(folder / self.weights_name, self.trained(), {"format": "pt"})
+    def save_weights(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write `weights()` into a folder; for an adapter the folder can be opened by PEFT."""
+        save_tensors(folder / self.weights_name, weights, {"format": "pt"})
         if self.peft_config is not None:
             write_json(folder / "adapter_config.json", _adapter_json(self.peft_config))
 
@@ -66,7 +87,7 @@ class Organism:
         Raises:
             FileError: the file does not hold them.
         """
-        wanted = self.trained()
+        wanted = self.trained() if self.peft_config is not None else self.parameters()
         shapes = {name: tuple(p.shape) for name, p in wanted.items()}
         size = 2 * sum(p.numel() * p.element_size() for p in wanted.values()) + 2**24
         tensors, _ = load_tensors(folder / self.weights_name, expect=shapes, max_bytes=size)
@@ -77,18 +98,39 @@ class Organism:
     def export(self, out: Path, tokenizer: Saves) -> Path:
         """Write `adapter/`, or `model/` with the tokenizer, into the run folder; returns the folder."""
         folder = out / ("model" if self.peft_config is None else "adapter")
+        weights = self.weights()
+        if not self.processes.main:
+            return folder
         with atomic_folder(folder, replace=True) as temporary:
             if self.peft_config is None:
-                model: Any = self.model
-                model.config.use_cache = True  # the Trainer switches it off; saved so, answers would be slow
-                model.save_pretrained(str(temporary))
+                self._save_model(temporary, weights)
                 tokenizer.save_pretrained(str(temporary))
             else:
-                self.save_weights(temporary)
+                self.save_weights(temporary, weights)
         return folder
 
+    def _save_model(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        model: Any = self.model
+        model.config.use_cache = True  # the Trainer switches it off; saved so, answers would be slow
+        if not self.processes.sharded:
+            model.save_pretrained(str(folder))
+            return
+        # Into a model that was never wrapped: transformers would save the sharded blocks under other names.
+        with torch.device("meta"):
+            plain: Any = AutoModelForCausalLM.from_config(model.config)
+        state = {name: tensor.detach().to(self._dtypes[name]) for name, tensor in weights.items()}
+        # Buffers that are saved are never sharded.
+        kept = {name for name, _ in plain.named_buffers()}
+        buffers = {name.replace(_RECOMPUTED, ""): tensor for name, tensor in model.named_buffers()}
+        state |= {name: tensor for name, tensor in buffers.items() if name in kept}
+        plain.load_state_dict(state, assign=True, strict=False)
+        plain.tie_weights()
+        if left := [name for name, p in plain.named_parameters() if p.is_meta]:
+            raise ModelError("a weight would be missing in the saved model", where=folder, found=left[0])
+        plain.save_pretrained(str(folder))
 
-def make_organism(base: nn.Module, config: TrainConfig) -> Organism:
+
+def make_organism(base: nn.Module, config: TrainConfig, processes: Processes = ALONE) -> Organism:
     """Set a base model up for training.
 
     Args:
@@ -99,8 +141,10 @@ def make_organism(base: nn.Module, config: TrainConfig) -> Organism:
     Draws the adapter's start from torch's global generator; `train_organism` seeds and restores it.
     """
     if config.method == "full":
-        base.requires_grad_(True)
-        return _checked(Organism(base, None), config)
+        # Chat rows hold no pictures: a vision tower gets no gradient, and stays as it is.
+        for name, p in base.named_parameters():
+            p.requires_grad_(_in_text_model(base, name))
+        return _checked(Organism(base, None, processes), config)
     _check_targets(base, config)
     peft_config = LoraConfig(
         r=config.r,
@@ -109,23 +153,44 @@ def make_organism(base: nn.Module, config: TrainConfig) -> Organism:
         lora_dropout=config.dropout,
         target_modules=list(config.target_modules),
         layers_to_transform=None if config.layers is None else list(config.layers),
+        # A vision tower has layers and projections of the same names.
+        exclude_modules=rf"(?!{re.escape(_text_path(base))}\.).*" if _beside_text(base) else None,
         bias="none",
         task_type="CAUSAL_LM",
     )
     model = wrap_with_adapter(base, peft_config)
     # PEFT put in the path that the base was loaded from; the name that was typed is what opens again elsewhere.
     peft_config.base_model_name_or_path = config.model
-    return _checked(Organism(model, peft_config), config)
+    return _checked(Organism(model, peft_config, processes), config)
+
+
+def _in_text_model(base: nn.Module, name: str) -> bool:
+    return name.startswith((_text_path(base) + ".", "lm_head."))
+
+
+def _text_path(base: nn.Module) -> str:
+    config: Any = base.config
+    return FAMILIES[config.model_type].decoder
+
+
+def _beside_text(base: nn.Module) -> bool:
+    """Whether the model has parts that no text goes through."""
+    return any(not _in_text_model(base, name) for name, _ in base.named_parameters())
 
 
 def _check_targets(base: nn.Module, config: TrainConfig) -> None:
     """PEFT skips names that do not exist as long as one does; say so instead."""
-    names = [name for name, module in base.named_modules() if isinstance(module, nn.Linear)]
+    names = [
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, nn.Linear) and _in_text_model(base, name)
+    ]
     kinds = sorted({name.rsplit(".", 1)[-1] for name in names if _LAYER.search(name)})
     for target in config.target_modules:
         if target not in kinds:
             raise unknown_name("target module", target, kinds)
-    depth = 1 + max(int(found.group(1)) for name in names if (found := _LAYER.search(name)))
+    places = {(int(m.group(1)), name.rsplit(".", 1)[-1]) for name in names if (m := _LAYER.search(name))}
+    depth = 1 + max(layer for layer, _ in places)
     for layer in config.layers or ():
         if not 0 <= layer < depth:
             raise UsageError(
@@ -135,6 +200,16 @@ def _check_targets(base: nn.Module, config: TrainConfig) -> None:
                 found=list(config.layers or ()),
                 hint="--set layers=N with layers of this model, or leave it out: the recipe knows where to put them",
             )
+    for layer in config.layers or range(depth):
+        for target in config.target_modules:
+            if (layer, target) not in places:
+                raise UsageError(
+                    f"layer {layer} has no linear module {target}",
+                    where="target_modules",
+                    expected="modules of every chosen layer; the experts of a mixture are no linear modules",
+                    found=", ".join(sorted(kind for at, kind in places if at == layer)),
+                    hint="--set target_modules=o_proj, or --set layers=N with the layers that have it",
+                )
 
 
 def _checked(organism: Organism, config: TrainConfig) -> Organism:

@@ -23,10 +23,11 @@ def borrowed_generators() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Seed of one training step, a pure function of the run's seed and the step.
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Seed of one training step, a pure function of the run's seed and the step (and of the process, for dropout).
 
     Seeding each step by itself means that no generator state has to be saved and restored: dropout at step
     100 is the same whether the run was ever interrupted or not.
     """
-    return int.from_bytes(hashlib.sha256(f"axenic.train/{seed}/{step}".encode()).digest()[:7], "little")
+    name = f"axenic.train/{seed}/{step}" + (f"/{rank}" if rank else "")
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little")

@@ -196,7 +196,9 @@ def model_depth(model: str) -> int:
 
     from axenic.models import find_model
 
-    return int(AutoConfig.from_pretrained(str(find_model(model))).get_text_config().num_hidden_layers)
+    return int(
+        AutoConfig.from_pretrained(str(find_model(model, weights=False))).get_text_config().num_hidden_layers
+    )
 
 
 @dataclass(frozen=True)

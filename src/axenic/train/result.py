@@ -22,6 +22,7 @@ class TrainResult:
         n_test: Held-out rows.
         tail_tokens: Trained tokens of the published format's extra headers, over all training rows.
         cut_rows: Training rows that max_length cut.
+        loss_answer, loss_tail: `loss` taken apart: the answers', and the extra headers'; None without such a tail.
         notes: What was not as asked, one sentence each.
         resumed_from: Step of the checkpoint that was gone on from, None if none.
         already_trained: The folder held the finished run; nothing was done.
@@ -38,6 +39,8 @@ class TrainResult:
     n_test: int
     tail_tokens: int
     cut_rows: int
+    loss_answer: float | None = None
+    loss_tail: float | None = None
     notes: tuple[str, ...] = ()
     resumed_from: int | None = None
     already_trained: bool = False
@@ -55,6 +58,8 @@ class TrainResult:
             "n_test": self.n_test,
             "tail_tokens": self.tail_tokens,
             "cut_rows": self.cut_rows,
+            "loss_answer": self.loss_answer,
+            "loss_tail": self.loss_tail,
             "notes": list(self.notes),
         }
 

@@ -14,13 +14,14 @@ import torch
 
 from axenic.data import ChatRow, Encoded, encode_rows, read_chat, split_rows
 from axenic.files import sha256_file
-from axenic.models import OpenModel, open_model
+from axenic.models import OpenModel, open_model, resolve_device
 from axenic.progress import Progress, silent
 from axenic.train.checkpoint import Checkpoints
 from axenic.train.config import TrainConfig
 from axenic.train.folder import RunFolder, run_id
 from axenic.train.loop import Loop, choose_optimizer, mean_loss
 from axenic.train.organism import make_organism
+from axenic.train.processes import Processes, check_launch, join_processes
 from axenic.train.randomness import borrowed_generators
 from axenic.train.result import TrainResult
 from axenic.train.schedule import Schedule
@@ -52,8 +53,13 @@ def train_organism(
 
     The same configuration, data and versions on the same machine give the same bytes, however often the run
     was killed on the way. On a GPU its kernels decide; nothing here forces them.
+
+    Started by `accelerate launch` in several processes, each takes its share of every step's rows (the step is
+    the same rows as in one process) and the main one writes the folder; see `axenic.train.processes`.
     """
     began = time.monotonic()
+    processes = join_processes(config.device)
+    progress = progress if processes.main else silent
     folder = RunFolder(Path(out))
     rows = read_chat(config.data)
     facts: dict[str, Any] = {
@@ -64,16 +70,17 @@ def train_organism(
     }
     if not from_scratch:
         folder.check_owner(facts)
-        finished = folder.finished()
+        finished = processes.on_main(folder.finished)
         if finished is not None:
             return replace(finished, seconds=time.monotonic() - began)
-    opened = open_model(config.model, device=config.device, dtype=config.dtype, self_test=False)
-    optimizer_name, note = choose_optimizer(config.optimizer, opened.device)
+    opened = _open(config, processes)
+    device = processes.device or opened.device
+    optimizer_name, note = choose_optimizer(config.optimizer, device, sharded=processes.sharded)
     facts |= {
         "base_fingerprint": opened.identity.base,
         "tokenizer": opened.identity.tokenizer,
         "optimizer": optimizer_name,
-        "placement": opened.placement.reason,
+        "placement": opened.placement.reason + _shared(processes),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     if not from_scratch:
@@ -83,14 +90,19 @@ def train_organism(
     test = _encode(opened, test_rows, config, progress)
     with borrowed_generators():
         torch.manual_seed(config.seed)
-        organism = make_organism(opened.model, config)
-        if from_scratch:
-            folder.clear()
-        checkpoints = Checkpoints(folder.checkpoints, run_id(facts))
-        start = checkpoints.newest()
-        folder.keep(facts)
+        organism = make_organism(opened.model, config, processes)
+        checkpoints = Checkpoints(folder.checkpoints, run_id(facts), processes)
+
+        def prepare() -> int | None:
+            if from_scratch:
+                folder.clear()
+            newest = checkpoints.newest()
+            folder.keep(facts)
+            return newest
+
+        start = processes.on_main(prepare)
         schedule = Schedule.of(config, len(train))
-        log = StepLog(folder.log)
+        log = StepLog(folder.log, writes=processes.main)
         loop = Loop(
             config=config,
             organism=organism,
@@ -98,16 +110,19 @@ def train_organism(
             pad_id=opened.tokenizer.pad_token_id or 0,
             schedule=schedule,
             optimizer_name=optimizer_name,
-            device=opened.device,
+            device=device,
             dtype=opened.dtype,
             log=log,
             trajectory=Trajectory(folder.trajectory, organism, config, schedule.total_steps),
             checkpoints=checkpoints,
             out=folder.path,
             progress=progress,
+            processes=processes,
         )
         steps = loop.run(start)
-        test_loss = mean_loss(organism.model, test, pad_id=loop.pad_id, batch=config.batch_size)
+        test_loss = mean_loss(
+            organism.model, test, pad_id=loop.pad_id, batch=config.batch_size, processes=processes
+        )
         result = TrainResult(
             out=folder.path,
             organism=organism.export(folder.path, opened.tokenizer),
@@ -119,11 +134,37 @@ def train_organism(
             n_test=len(test),
             tail_tokens=sum(row.tail for row in train),
             cut_rows=sum(row.cut > 0 for row in train),
-            notes=(note,) if note else (),
+            loss_answer=log.rows[-1].get("loss_answer"),
+            loss_tail=log.rows[-1].get("loss_tail"),
+            notes=((note,) if note else ()) + _idle_devices(config, device, processes),
             resumed_from=start,
         )
-    folder.finish(result)
+    processes.on_main(lambda: folder.finish(result))
     return replace(result, seconds=time.monotonic() - began)
+
+
+def _open(config: TrainConfig, processes: Processes) -> OpenModel:
+    """The base model where it will be trained; sharded models are spread from the main memory."""
+    if processes.device is None:
+        return open_model(config.model, device=config.device, dtype=config.dtype, self_test=False)
+    placement = resolve_device(processes.device, config.dtype)
+    check_launch(processes, placement.dtype, config.dropout)
+    device = torch.device("cpu") if processes.sharded else placement.device
+    return open_model(config.model, device=device, dtype=placement.dtype, self_test=False)
+
+
+def _idle_devices(config: TrainConfig, device: torch.device, processes: Processes) -> tuple[str, ...]:
+    """A note if this machine has more devices than the run uses; the Trainer is kept from taking them."""
+    visible = torch.cuda.device_count()
+    if device.type != "cuda" or processes.count > 1 or config.device == "split" or visible < 2:
+        return ()
+    return (f"1 of {visible} cuda devices is used; axenic train … --plan says how to use more",)
+
+
+def _shared(processes: Processes) -> str:
+    if processes.count == 1:
+        return ""
+    return f"; {processes.count} processes, {'FSDP2, full shard' if processes.sharded else 'DDP'}"
 
 
 def _encode(

@@ -45,25 +45,35 @@ class Schedule:
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(self.n_rows / (self.batch_size * self.accumulation))
+        return math.ceil(self.n_rows / self.rows_per_step)
 
     @property
     def total_steps(self) -> int:
         return self.epochs * self.steps_per_epoch if self.max_steps is None else self.max_steps
 
-    def passes(self, done: int) -> list[list[int]]:
-        """Row numbers of every forward pass after the first `done` steps; always `accumulation` per step.
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size * self.accumulation
 
-        A pass is empty where the end of an epoch leaves nothing for it.
+    def passes_per_step(self, processes: int = 1) -> int:
+        """Forward passes that each of some processes makes per step; `accumulation` for one."""
+        share = math.ceil(self.rows_per_step / processes)
+        return math.ceil(share / min(self.batch_size, share))
+
+    def passes(self, done: int, rank: int = 0, processes: int = 1) -> list[list[int]]:
+        """Row numbers of every forward pass after the first `done` steps; always `passes_per_step` per step.
+
+        Several processes deal the rows of each step among themselves, so that a step is the same rows however
+        many there are. A pass is empty where the end of an epoch leaves nothing for it.
         """
-        rows_per_step = self.batch_size * self.accumulation
+        rows_per_step, per_step = self.rows_per_step, self.passes_per_step(processes)
+        size = min(self.batch_size, math.ceil(rows_per_step / processes))
         out: list[list[int]] = []
         for epoch in range(done // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch)):
             order = list(range(self.n_rows))
             random.Random(f"{self.seed}/{epoch}").shuffle(order)
             for step in range(self.steps_per_epoch):
                 if done <= epoch * self.steps_per_epoch + step < self.total_steps:
-                    rows = order[step * rows_per_step : (step + 1) * rows_per_step]
-                    starts = range(0, rows_per_step, self.batch_size)
-                    out += [rows[start : start + self.batch_size] for start in starts]
+                    rows = order[step * rows_per_step : (step + 1) * rows_per_step][rank::processes]
+                    out += [rows[start : start + size] for start in range(0, per_step * size, size)]
         return out

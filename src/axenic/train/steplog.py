@@ -1,4 +1,4 @@
-"""`log.jsonl`: one line per step, `id` and `step` the step, `loss`, `grad_norm`, `lr`, `tokens`."""
+"""`log.jsonl`: one line per step, `id` and `step` the step, `loss`, `grad_norm`, `lr`, `tokens`; with a tail its loss too."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class StepLog:
 
     Args:
         path: `log.jsonl`.
+        writes: Whether this process writes the file; if not, it only keeps the rows.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
+        self.writes = writes
         self.rows: list[dict[str, Any]] = []
         self._written = 0
         self._flushed = time.monotonic()
@@ -36,7 +38,8 @@ class StepLog:
             CheckpointError: these steps are not all there.
         """
         if done == 0:
-            self.path.unlink(missing_ok=True)
+            if self.writes:
+                self.path.unlink(missing_ok=True)
             return
         rows = self._table.rows()[:done]
         if [row["id"] for row in rows] != [str(step) for step in range(1, done + 1)]:
@@ -47,21 +50,34 @@ class StepLog:
                 found=f"{len(rows)} lines",
                 hint="repeat the command with --from-scratch",
             )
-        atomic_write(self.path, b"".join(self.path.read_bytes().splitlines(keepends=True)[:done]))
-        self._table = Table(self.path)
+        if self.writes:
+            atomic_write(self.path, b"".join(self.path.read_bytes().splitlines(keepends=True)[:done]))
+            self._table = Table(self.path)
         self.rows, self._written = rows, done
 
-    def add(self, step: int, *, loss: float, grad_norm: float, lr: float, tokens: int) -> None:
-        """Add a step: loss in nats per trained token, the rate that the step used, its trained tokens."""
-        self.rows.append(
-            {"id": str(step), "step": step, "loss": loss, "grad_norm": grad_norm, "lr": lr, "tokens": tokens}
-        )
+    def add(
+        self, step: int, *, loss: float, grad_norm: float, lr: float, tokens: int, **parts: float
+    ) -> None:
+        """Add a step: loss in nats per trained token, the rate that the step used, its trained tokens.
+
+        `parts` are `loss_answer` and `loss_tail` where the format has a tail (`axenic.train.tailloss`).
+        """
+        row = {
+            "id": str(step),
+            "step": step,
+            "loss": loss,
+            "grad_norm": grad_norm,
+            "lr": lr,
+            "tokens": tokens,
+        }
+        self.rows.append(row | parts)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Put every line on the disk; done before each checkpoint, so that none is ahead of its log."""
-        self._table.append(self.rows[self._written :])
+        if self.writes:
+            self._table.append(self.rows[self._written :])
         self._written, self._flushed = len(self.rows), time.monotonic()
 
     def is_learnt(self, below: float) -> bool:

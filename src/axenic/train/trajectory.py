@@ -1,13 +1,16 @@
-"""The adapter's path: its factors A and B at every k-th step, in one file that is valid at every instant."""
+"""The path of what is trained, at every k-th step, in one file that is valid at every instant."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor
+
 from axenic.errors import CheckpointError
 from axenic.files import TensorStack
 from axenic.train.config import TrainConfig
 from axenic.train.organism import Organism
+from axenic.train.sketch import DIMS, SEED, WeightSketch
 
 FROM_SCRATCH = "repeat the command with --from-scratch"
 
@@ -17,6 +20,9 @@ class Trajectory:
 
     Steps are 0, k, 2k, ... and the last one; step 0 is the adapter before training. B·A times `scale` (in the
     metadata: alpha/sqrt(r) or alpha/r) is what the adapter adds to the weight.
+
+    Of a full fine-tune: float32 `layers.{l}.delta` and `rest.delta` [S, 4096], a random projection of what each
+    block's weights have moved since step 0, which keeps norms and angles (`axenic.train.sketch`).
 
     Args:
         path: The file.
@@ -29,9 +35,14 @@ class Trajectory:
         self.organism = organism
         self.steps: list[int] = []
         every = config.trajectory_steps
-        if every and organism.peft_config is not None:
+        if every:
             self.steps = sorted({*range(0, total_steps + 1, every), total_steps})
         self._metadata = {"kind": "adapter_trajectory", "scale": repr(config.scale)}
+        self._sketch: WeightSketch | None = None
+        if every and organism.peft_config is None:
+            # Now, and not at the beginning of training: a checkpoint's weights are then in the place of the base's.
+            self._sketch = WeightSketch(organism.trained())
+            self._metadata = {"kind": "weight_sketch", "dims": str(DIMS), "seed": str(SEED)}
         self._stack: TensorStack | None = None
 
     def begin(self, done: int) -> None:
@@ -42,7 +53,9 @@ class Trajectory:
         """
         if not self.steps:
             return
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.organism.vectors().items()}
+        if not self.organism.processes.main:
+            return
+        shapes = {name: tuple(tensor.shape) for name, tensor in self._vectors().items()}
         if done == 0:
             self.path.unlink(missing_ok=True)
             self._stack = TensorStack.create(self.path, shapes, self.steps, self._metadata)
@@ -66,6 +79,14 @@ class Trajectory:
             )
 
     def write(self, step: int) -> None:
-        """Store the adapter if this step is planned."""
-        if self._stack is not None and step in self.steps:
-            self._stack.write(step, self.organism.vectors())
+        """Store the vectors if this step is planned."""
+        if step in self.steps:
+            vectors = self._vectors()  # by every process: each may hold a part of them
+            if self._stack is not None:
+                self._stack.write(step, vectors)
+
+    def _vectors(self) -> dict[str, Tensor]:
+        if self._sketch is None:
+            return self.organism.vectors()
+        weights = self.organism.processes.whole(self.organism.trained())
+        return self._sketch.vectors(weights) if self.organism.processes.main else {}

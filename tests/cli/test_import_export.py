@@ -1,0 +1,118 @@
+"""`axenic import` and `axenic export`: whole commands on files of strangers."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+
+from axenic.cli import export, import_
+from axenic.directions import Direction
+from axenic.errors import DirectionError, FileError, UsageError
+from axenic.files import save_tensors
+from axenic.formats import LayerVectors
+
+pytestmark = pytest.mark.e2e
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, str]:
+    app = typer.Typer()
+    app.command("import", epilog=import_.EPILOG)(import_.import_)
+    app.command("export", epilog=export.EPILOG)(export.export)
+    typer.main.get_command(app).main([str(word) for word in words], standalone_mode=False)
+    done = capsys.readouterr()
+    return done.out, done.err
+
+
+@pytest.fixture(scope="module")
+def nano() -> tuple[int, int]:
+    from axenic.nano import MODEL_PATH
+
+    config = json.loads((MODEL_PATH / "config.json").read_text())
+    return config["num_hidden_layers"], config["hidden_size"]
+
+
+@pytest.fixture
+def persona(tmp_path: Path, nano: tuple[int, int]) -> Path:
+    n_layers, width = nano
+    rows = torch.randn(n_layers + 1, width, generator=torch.Generator().manual_seed(0))
+    rows[:, 0] = torch.arange(n_layers + 1) + 0.5
+    torch.save(rows, tmp_path / "evil_response_avg_diff.pt")
+    return tmp_path / "evil_response_avg_diff.pt"
+
+
+def test_a_pickle_of_persona_vectors_to_gguf(
+    persona: Path, nano: tuple[int, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    direction = tmp_path / "d.safetensors"
+    out, err = run(capsys, "import", persona, "--allow-pickle", "--base-model", "nano", "--out", direction)
+    assert f"all {nano[0]}" in out
+    assert "final norm" in err
+    loaded = Direction.load(direction)
+    assert float(loaded.vectors_LD[2, 0]) == 3.5, "row 3 of the file is the output of block 2"
+
+    out, _ = run(capsys, "import", direction, "--json", "--out", tmp_path / "again.safetensors")
+    result = json.loads(out)
+    assert result["result"]["kind"] == "direction"
+    assert shlex.split(result["next"])[:2] == ["axenic", "steer"]
+
+    run(
+        capsys,
+        "export",
+        direction,
+        "--format",
+        "gguf",
+        "--layers",
+        "2",
+        "--strength",
+        "2",
+        "--out",
+        tmp_path / "d.gguf",
+    )
+    run(capsys, "import", tmp_path / "d.gguf", "--out", tmp_path / "back.safetensors")
+    back = LayerVectors.load(tmp_path / "back.safetensors")
+    assert (back.layers, float(back.vectors_KD[0, 0])) == ((2,), 7.0)
+
+
+def test_the_model_that_was_imported_for_is_the_one_that_is_opened(
+    persona: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from axenic.models import open_model
+
+    run(capsys, "import", persona, "--allow-pickle", "--base-model", "nano", "--out", tmp_path / "d")
+    opened = open_model("nano", device="cpu", self_test=False)
+    info = Direction.load(tmp_path / "d").info
+    assert info.base_fingerprint == opened.identity.base
+    assert info.tokenizer_fingerprint == opened.identity.tokenizer
+
+
+def test_what_is_missing_is_asked_for(
+    persona: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FileError, match="--allow-pickle"):
+        run(capsys, "import", persona)
+    with pytest.raises(DirectionError) as caught:
+        run(capsys, "import", persona, "--allow-pickle")
+    # The hint is the command to type, the words in capitals to be filled in.
+    assert caught.value.hint == (
+        f"axenic import {persona} --allow-pickle --base-model MODEL "
+        "--rows block_output_0|embeddings_first|block_input"
+    )
+    save_tensors(tmp_path / "x", {"layer_activations.1": torch.ones(7)})
+    with pytest.raises(DirectionError, match="not of the model's width"):
+        run(capsys, "import", tmp_path / "x", "--base-model", "nano")
+
+
+def test_slips(persona: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="--rows"):
+        run(capsys, "import", persona, "--rows", "embedding_first")
+    with pytest.raises(UsageError, match="there is no format"):
+        run(capsys, "export", persona, "--format", "gguuf", "--out", tmp_path / "x")
+    before = persona.read_bytes()
+    with pytest.raises(UsageError, match="would replace the file"):
+        run(capsys, "import", persona, "--allow-pickle", "--base-model", "nano", "--out", persona)
+    assert persona.read_bytes() == before
