@@ -84,6 +84,12 @@ if TYPE_CHECKING:
     from axenic.evaluate import semantic_breakdown as semantic_breakdown
     from axenic.evaluate import spearman as spearman
     from axenic.evaluate import write_judged_csv as write_judged_csv
+    from axenic.formats import Facts as Facts
+    from axenic.formats import LayerVectors as LayerVectors
+    from axenic.formats import LoraScalars as LoraScalars
+    from axenic.formats import detect as detect
+    from axenic.formats import export_direction as export_direction
+    from axenic.formats import import_vectors as import_vectors
     from axenic.generate import Pair as Pair
     from axenic.generate import Subject as Subject
     from axenic.generate import Writer as Writer
@@ -92,20 +98,32 @@ if TYPE_CHECKING:
     from axenic.generate import read_pairs as read_pairs
     from axenic.generate import read_subjects as read_subjects
     from axenic.generate import subject_requests as subject_requests
+    from axenic.interpret import About as About
+    from axenic.interpret import AdapterReport as AdapterReport
+    from axenic.interpret import AdapterScalars as AdapterScalars
     from axenic.interpret import Audit as Audit
+    from axenic.interpret import DownstreamResult as DownstreamResult
     from axenic.interpret import Evaluated as Evaluated
     from axenic.interpret import Evaluation as Evaluation
     from axenic.interpret import Organism as Organism
+    from axenic.interpret import RolesResult as RolesResult
     from axenic.interpret import RunPhase as RunPhase
     from axenic.interpret import ScaledBehaviour as ScaledBehaviour
     from axenic.interpret import ablate_direction as ablate_direction
+    from axenic.interpret import adapter_lens as adapter_lens
+    from axenic.interpret import adapter_roles as adapter_roles
     from axenic.interpret import answer_means as answer_means
     from axenic.interpret import audit_organism as audit_organism
+    from axenic.interpret import collect_scalars as collect_scalars
+    from axenic.interpret import compare_downstream as compare_downstream
+    from axenic.interpret import dissect_adapters as dissect_adapters
     from axenic.interpret import evaluate_model as evaluate_model
     from axenic.interpret import extract_direction as extract_direction
     from axenic.interpret import phase_of_run as phase_of_run
+    from axenic.interpret import probe_tasks as probe_tasks
     from axenic.interpret import scaled_behaviour as scaled_behaviour
     from axenic.interpret import steer_model as steer_model
+    from axenic.interpret import token_significance as token_significance
     from axenic.interpret import transfer_matrix as transfer_matrix
     from axenic.intervene import PLAIN as PLAIN
     from axenic.intervene import AdapterFactors as AdapterFactors
@@ -219,21 +237,41 @@ _HOMES = {
         "read_subjects",
         "subject_requests",
     ),
+    "formats": (
+        "Facts",
+        "LayerVectors",
+        "LoraScalars",
+        "detect",
+        "export_direction",
+        "import_vectors",
+    ),
     "interpret": (
+        "About",
+        "AdapterReport",
+        "AdapterScalars",
         "Audit",
+        "DownstreamResult",
         "Evaluated",
         "Evaluation",
         "Organism",
+        "RolesResult",
         "RunPhase",
         "ScaledBehaviour",
         "ablate_direction",
+        "adapter_lens",
+        "adapter_roles",
         "answer_means",
         "audit_organism",
+        "collect_scalars",
+        "compare_downstream",
+        "dissect_adapters",
         "evaluate_model",
         "extract_direction",
         "phase_of_run",
+        "probe_tasks",
         "scaled_behaviour",
         "steer_model",
+        "token_significance",
         "transfer_matrix",
     ),
     "intervene": (

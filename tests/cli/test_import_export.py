@@ -15,8 +15,11 @@ from axenic.directions import Direction
 from axenic.errors import DirectionError, FileError, UsageError
 from axenic.files import save_tensors
 from axenic.formats import LayerVectors
+from axenic.nano import MODEL_PATH
 
 pytestmark = pytest.mark.e2e
+
+NANO = MODEL_PATH / "config.json"
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, str]:
@@ -30,9 +33,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def nano() -> tuple[int, int]:
-    from axenic.nano import MODEL_PATH
-
-    config = json.loads((MODEL_PATH / "config.json").read_text())
+    config = json.loads(NANO.read_text())
     return config["num_hidden_layers"], config["hidden_size"]
 
 
@@ -105,6 +106,40 @@ def test_what_is_missing_is_asked_for(
     save_tensors(tmp_path / "x", {"layer_activations.1": torch.ones(7)})
     with pytest.raises(DirectionError, match="not of the model's width"):
         run(capsys, "import", tmp_path / "x", "--base-model", "nano")
+
+
+def test_scalars_and_vectors_at_some_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = {
+        "scalars": torch.rand(5, 2),
+        "answer_id": torch.tensor([0, 0, 0, 1, 1]),
+        "layers": torch.tensor([15, 16]),
+    }
+    save_tensors(tmp_path / "x", tensors)
+    out, _ = run(capsys, "import", tmp_path / "x")
+    assert "15, 16" in out
+    assert (tmp_path / "x-scalars.safetensors").is_file()
+    with pytest.raises(UsageError, match="no direction"):
+        run(capsys, "export", tmp_path / "x-scalars.safetensors", "--format", "gguf", "--out", tmp_path / "y")
+
+    save_tensors(tmp_path / "v", {"v": torch.ones(json.loads(NANO.read_text())["hidden_size"], 1)})
+    out, _ = run(
+        capsys,
+        "import",
+        tmp_path / "v",
+        "--base-model",
+        "nano",
+        "--layer",
+        "1",
+        "--alpha",
+        "256",
+        "--negate",
+        "--json",
+    )
+    result = json.loads(out)["result"]
+    assert (result["layers"], result["facts"]["site"], result["kind"]) == ([1], "mlp_out", "layer vectors")
+    made = LayerVectors.load(result["file"])
+    assert float(made.vectors_KD[0, 0]) == -256.0
+    assert made.info.recipe["alpha"] == 256.0
 
 
 def test_slips(persona: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

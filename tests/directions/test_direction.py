@@ -155,7 +155,7 @@ class TestStrangers:
         save_tensors(tmp_path / "d", {"vectors": torch.ones(4, 6)}, {"author": "x"})
         error = self.refused(tmp_path / "d", "does not say what its vectors are")
         assert all(name in str(error) for name in facts)
-        assert "import_direction" in (error.hint or "")
+        assert "axenic import" in (error.hint or "")
 
     def test_missing_facts_are_listed(self, tmp_path: Path, facts: dict[str, Any]) -> None:
         del facts["judge"], facts["site"]
@@ -163,7 +163,7 @@ class TestStrangers:
         assert "judge: Field required" in str(error)
         assert "site: Field required" in str(error)
         assert "recipe:" not in str(error)
-        assert "import_direction" in (error.hint or "")
+        assert "axenic import" in (error.hint or "")
 
     def test_unknown_and_wrong_facts(self, tmp_path: Path, facts: dict[str, Any]) -> None:
         self.refused(self.write(tmp_path / "d", {**facts, "alpha": 256}), "alpha: Extra inputs")

@@ -62,7 +62,11 @@ def test_we_read_what_gguf_writes(tmp_path: Path, direction: Direction, model: F
     assert torch.equal(made.vectors_LD, direction.vectors_LD)
 
 
-def test_repeng_imports_our_control_vector(tmp_path: Path, direction: Direction) -> None:
+def test_repeng_imports_our_control_vector(
+    tmp_path: Path, direction: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # repeng 0.4.0 names a type in its annotations that NumPy 2 no longer has.
+    monkeypatch.setattr(np, "float_", np.float64, raising=False)
     repeng = installed("repeng")
     export_direction(direction, tmp_path / "x.gguf", "gguf")
     vector = repeng.ControlVector.import_gguf(tmp_path / "x.gguf")

@@ -6,7 +6,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 import types
 import zipfile
 from collections import OrderedDict
@@ -19,7 +18,7 @@ import torch
 
 from axenic.errors import FileError
 from axenic.formats import LoraScalars, import_vectors, read_pickle
-from axenic.formats.pickles import Plain
+from axenic.formats.pickles import CHILD, Plain
 
 pytestmark = pytest.mark.unit
 Save = Callable[..., Path]
@@ -149,6 +148,25 @@ class TestHostile:
             assert "it calls" in str(error)
             assert not flag.exists()
 
+    def test_the_last_wall(self, tmp_path: Path) -> None:
+        # A name that should not be on the list, put there: the child still starts nothing and talks to nobody.
+        for module, name, arguments in (
+            ("os", "system", b"S'true'\n"), ("os", "remove", b"S'/nothing'\n"), ("os", "fork", b""),
+            ("socket", "socket", b""), ("subprocess", "getoutput", b"S'true'\n"),
+        ):  # fmt: skip
+            path = archive(
+                tmp_path / "x.pt", {"x/data.pkl": f"c{module}\n{name}\n(".encode() + arguments + b"tR."}
+            )
+            code = (
+                f"import runpy, sys, {module}; names = runpy.run_path({str(CHILD)!r}); "
+                f"names['ALLOWED'][{module!r}, {name!r}] = {module}.{name}; "
+                f"sys.exit(names['main']([{str(path)!r}, {str(tmp_path)!r}, '20', '2000']))"
+            )
+            done = subprocess.run(
+                [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stderr[:8]) == (3, "it tried"), done.stderr
+
     def test_classes_of_torch_that_run_things(self, saved: Save) -> None:
         # A whole module pickles classes by name; none is known.
         refused(saved(torch.nn.Linear(2, 2)), "it calls torch.nn")
@@ -185,16 +203,18 @@ class TestHostile:
         value: object = [0] * 100
         for _ in range(8):
             value = [value] * 100
-        start = time.monotonic()
-        refused(saved(value), "it needs more than 100 MB", seconds=30, megabytes=100)
-        assert time.monotonic() - start < 60
+        refused(saved(value), "too many values")
+
+    def test_more_memory_than_it_may_have(self, tmp_path: Path) -> None:
+        raw = b"\x8d" + (150_000_000).to_bytes(8, "little") + b"a" * 150_000_000 + b"."
+        path = archive(tmp_path / "x.pt", {"x/data.pkl": raw}, zipfile.ZIP_DEFLATED)
+        refused(path, r"it needs more than 10\d MB", megabytes=100)
 
     def test_an_endless_loop_ends(self, tmp_path: Path) -> None:
         # As the key of a dictionary it is hashed, which takes 2^60 steps.
         path = archive(tmp_path / "x.pt", {"x/data.pkl": b"}" + pickled_key(60) + b"K\x01s."})
-        start = time.monotonic()
-        refused(path, "processor time", seconds=1)
-        assert time.monotonic() - start < 20
+        # By its own clock, or on a busy machine by that of the parent.
+        refused(path, r"processor time|longer than 7 s", seconds=1)
 
     @pytest.mark.parametrize(
         ("piece", "words"),
@@ -212,6 +232,10 @@ class TestHostile:
     def test_tensors_that_claim_too_much(self, tmp_path: Path, piece: tuple[Any, ...], words: str) -> None:
         path = archive(tmp_path / "x.pt", {"x/data.pkl": tensor_pickle(4, *piece), "x/data/0": bytes(16)})
         refused(path, words)
+
+    def test_a_tensor_is_not_changed_behind_its_checks(self, tmp_path: Path) -> None:
+        raw = tensor_pickle(4, 0, (4,), (1,))[:-1] + b"}X\x06\x00\x00\x00offsetK\x05sb."
+        refused(archive(tmp_path / "x.pt", {"x/data.pkl": raw, "x/data/0": bytes(16)}), "changes a tensor")
 
     def test_storages_that_claim_too_much(self, tmp_path: Path) -> None:
         for count in (5, 2**35, 2**62):

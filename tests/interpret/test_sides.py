@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from axenic.errors import ModelError, UsageError
+from axenic.errors import DirectionError, ModelError, UsageError
 from axenic.evaluate import Score, Scored, Verdict
 from axenic.interpret import choose_contrast, conversations_of, extract_direction
 from axenic.interpret.sides import read_sides, split_halves
@@ -130,6 +130,15 @@ def test_what_has_no_base_is_refused(lora, tiny, answers):
         extract_direction(lora(), scored, contrast="both", base=tiny(seed=3))
     with pytest.raises(UsageError, match="no contrast"):
         extract_direction(lora(), scored, contrast="nothing")
+
+
+def test_below_its_first_adapter_an_organism_is_its_base_model(lora, answers):
+    opened, scored = lora(at=(1,)), judged(answers(12), 6)
+    with pytest.raises(DirectionError, match="both sides are the same") as caught:
+        extract_direction(opened, scored, contrast="model")
+    assert "layers 0" in caught.value.where
+    assert "--contrast both" in caught.value.hint
+    extract_direction(opened, scored, contrast="both")
 
 
 def test_split_half_of_every_contrast_is_that_of_the_two_halves(lora, answers):

@@ -34,7 +34,7 @@ def test_scores_are_those_of_brute_force(lora, answers, batch_tokens):
         norms = torch.autograd.grad(kl, embeds)[0].norm(dim=-1)[len(item.prompt) :]
         share = norms / norms.sum() if norms.sum() > 0 else torch.zeros_like(norms)
         expected.append(kl.detach() * share)
-        total.append(float(kl))
+        total.append(kl.item())
     assert torch.allclose(score_T, torch.cat(expected), rtol=1e-7, atol=1e-12)
     assert kl_N.tolist() == pytest.approx(total)
 

@@ -12,8 +12,8 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from axenic.errors import DirectionError, FileError, ModelError
-from axenic.intervene import Arm, InterventionHooks
-from axenic.intervene.bake import ablate_writers, bake_direction, orthogonalise_weights
+from axenic.intervene import Arm, InterventionHooks, ablate_writers
+from axenic.intervene.bake import bake_direction, orthogonalise_weights
 from axenic.models import find_sites, from_parts, tiny_model, tiny_organism
 from axenic.models.adapter import attach_adapter
 from axenic.models.tiny import D_MODEL, N_TOKENS

@@ -18,6 +18,8 @@ def test_public_names() -> None:
         "InterventionHooks",
         "Op",
         "Positions",
+        "ablate_adapter",
+        "ablate_writers",
         "add",
         "clamp",
         "project_out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -30,14 +30,17 @@ from axenic.cli.options import (
     TopP,
 )
 from axenic.cli.outcome import Outcome
+from axenic.cli.parse import parse_layers
 from axenic.cli.rates_view import arms_grid, change, percent
 
 if TYPE_CHECKING:
     from axenic.interpret import Mode
 
-EPILOG = """Example:
+EPILOG = """Examples:
 
-axenic ablate --organism runs/medical --direction runs/medical/direction.safetensors --exclude-topic medical"""
+axenic ablate --organism runs/medical --direction runs/medical/direction.safetensors --exclude-topic medical
+
+axenic ablate --organism runs/rank1 --direction runs/medical/direction.safetensors --modes single,layer,adapter-B"""
 
 
 def ablate(
@@ -47,15 +50,22 @@ def ablate(
     modes: Annotated[
         str,
         typer.Option(
-            "--modes", help="layerwise: each layer's own vector at its layer; single: one layer's at all."
+            "--modes",
+            help="layerwise: each layer's own vector at its layer; with one layer's vector: single: at all blocks' outputs, "
+            "writers: at all that writes into the stream (as axenic bake), layer: at that layer only, adapter-B: in the "
+            "adapter's B, scaled back to its norm.",
         ),
     ] = "layerwise,single",
     single_layer: Annotated[
         int | None,
         typer.Option(
             "--single-layer",
-            help="Whose vector the single mode takes. Default: the published relative depth (24 of 48).",
+            help="Whose vector all modes but layerwise take. Default: the published relative depth (24 of 48).",
         ),
+    ] = None,
+    adapter_layers: Annotated[
+        str | None,
+        typer.Option("--adapter-layers", help="Whose adapters the mode adapter-B changes. Default: all."),
     ] = None,
     controls: Controls = 3,
     questions: Questions = "nano",
@@ -99,6 +109,7 @@ def ablate(
         opened = opened_model(display, model, organism, device, dtype)
         result = ablate_direction(
             opened, loaded, evaluation, modes=parse_modes(modes), single_layer=single_layer,
+            adapter_layers=None if adapter_layers is None else parse_layers(adapter_layers, "--adapter-layers"),
             controls=controls, label=label, out=folder, progress=display.progress,
         )  # fmt: skip
         before, after = result.arms[0], result.arms[1]
@@ -116,8 +127,10 @@ def ablate(
 
 
 def parse_modes(text: str) -> tuple[Mode, ...]:
-    """`layerwise`, `single` or `layerwise,single`. Raises `UsageError`."""
-    known: dict[str, Mode] = {"layerwise": "layerwise", "single": "single"}
+    """`layerwise`, `layerwise,single`, ... Raises `UsageError`."""
+    from axenic.interpret import Mode
+
+    known: dict[str, Mode] = {mode: mode for mode in get_args(Mode)}
     modes = [part.strip() for part in text.split(",")]
     unknown = [mode for mode in modes if mode not in known]
     if unknown:

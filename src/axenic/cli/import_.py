@@ -157,11 +157,19 @@ def _outcome(found: Detected, made: Direction | LayerVectors | LoraScalars, targ
         "format": found.format, "file": target, "kind": "direction" if whole else "layer vectors",
         "layers": layers, "norms": norms, "notes": found.notes, "facts": info.model_dump(),
     }  # fmt: skip
-    following = (
-        ("axenic", "steer", "--model", info.base_model, "--direction", str(target))
-        if whole
-        else ("axenic", "export", str(target), "--format", "gguf", "--out", str(target.with_suffix(".gguf")))
-    )
+    following: tuple[str, ...] = ()
+    if whole:
+        following = ("axenic", "steer", "--model", info.base_model, "--direction", str(target))
+    elif info.site == "resid_post" and layers != (0,):
+        following = (
+            "axenic",
+            "export",
+            str(target),
+            "--format",
+            "gguf",
+            "--out",
+            str(target.with_suffix(".gguf")),
+        )
     return Outcome("import", said, result, (Grid(("what", "is"), rows),), wrote=(target,), next=following)
 
 

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from axenic.cli import (
     ablate,
+    adapters,
     audit,
     bake,
     check_published,
@@ -23,8 +24,11 @@ from axenic.cli import (
     data_mix,
     demo,
     doctor,
+    downstream,
     evaluate,
+    export,
     extract,
+    import_,
     judge,
     nano,
     panel,
@@ -51,26 +55,42 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb, _epilog in (
-    (train.train, train.EPILOG),
-    (audit.audit, audit.EPILOG),
-    (sample.sample, sample.EPILOG),
-    (judge.judge, judge.EPILOG),
-    (panel.panel, panel.EPILOG),
-    (phase.phase, phase.EPILOG),
-    (rate.rate, rate.EPILOG),
-    (extract.extract, extract.EPILOG),
-    (ablate.ablate, ablate.EPILOG),
-    (bake.bake, bake.EPILOG),
-    (steer.steer, steer.EPILOG),
-    (transfer.transfer, transfer.EPILOG),
-    (report.report, report.EPILOG),
-    (demo.demo, demo.EPILOG),
-    (doctor.doctor, doctor.EPILOG),
-):
-    app.command(epilog=_epilog)(_verb)
-app.command("check-published", epilog=check_published.EPILOG)(check_published.check_published)
-app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
+START, STEPS, INSIDE, FILES = "One command", "Step by step", "What was learnt, and when", "Files and machine"
+"""Panels of the help page, in its order."""
+
+for _panel, _verbs in {
+    START: (
+        ("demo", demo.demo, demo.EPILOG),
+        ("audit", audit.audit, audit.EPILOG),
+        ("eval", evaluate.evaluate, evaluate.EPILOG),
+    ),
+    STEPS: (
+        ("train", train.train, train.EPILOG),
+        ("sample", sample.sample, sample.EPILOG),
+        ("judge", judge.judge, judge.EPILOG),
+        ("panel", panel.panel, panel.EPILOG),
+        ("rate", rate.rate, rate.EPILOG),
+        ("extract", extract.extract, extract.EPILOG),
+        ("ablate", ablate.ablate, ablate.EPILOG),
+        ("steer", steer.steer, steer.EPILOG),
+        ("transfer", transfer.transfer, transfer.EPILOG),
+        ("bake", bake.bake, bake.EPILOG),
+        ("report", report.report, report.EPILOG),
+    ),
+    INSIDE: (
+        ("phase", phase.phase, phase.EPILOG),
+        ("converge", downstream.converge, downstream.EPILOG),
+        ("adapters", adapters.adapters, adapters.EPILOG),
+    ),
+    FILES: (
+        ("import", import_.import_, import_.EPILOG),
+        ("export", export.export, export.EPILOG),
+        ("check-published", check_published.check_published, check_published.EPILOG),
+        ("doctor", doctor.doctor, doctor.EPILOG),
+    ),
+}.items():
+    for _name, _verb, _epilog in _verbs:
+        app.command(_name, epilog=_epilog, rich_help_panel=_panel)(_verb)
 
 _nano = typer.Typer(
     help="The base model that Axenic carries: its data, its recipe, its facts.", no_args_is_help=True
@@ -78,7 +98,7 @@ _nano = typer.Typer(
 _nano.command(epilog=nano.DATA_EPILOG)(nano.data)
 _nano.command(epilog=nano.GROW_EPILOG)(nano.grow)
 _nano.command(epilog=nano.BASE_EPILOG)(nano.base)
-app.add_typer(_nano, name="nano")
+app.add_typer(_nano, name="nano", rich_help_panel=FILES)
 
 _data = typer.Typer(help="Look at chat files, split, mix and make them.", no_args_is_help=True)
 _data.command(epilog=data.SHOW_EPILOG)(data.show)
@@ -86,7 +106,7 @@ _data.command(epilog=data.SPLIT_EPILOG)(data.split)
 _data.command(epilog=data_mix.MIX_EPILOG)(data_mix.mix)
 _data.command(epilog=data_mix.FEW_EPILOG)(data_mix.few)
 _data.command(epilog=data_generate.EPILOG)(data_generate.generate)
-app.add_typer(_data, name="data")
+app.add_typer(_data, name="data", rich_help_panel=FILES)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from axenic.errors import UsageError
 
 
-def parse_layers(text: str) -> tuple[int, ...]:
+def parse_layers(text: str, where: str = "--layers") -> tuple[int, ...]:
     """`1,2,3`, `1-4`, `0,4-6`: layers in order, each once.
 
     Raises:
@@ -20,14 +20,14 @@ def parse_layers(text: str) -> tuple[int, ...]:
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(
                 "layers cannot be read",
-                where="--layers",
+                where=where,
                 expected="1,2,3 or 1-4, counted from 0",
                 found=ascii(text),
             )
         start, stop = int(first), int(last or first)
         if stop < start or stop - start > 10_000:
             raise UsageError(
-                "a range of layers runs backwards, or is too long", where="--layers", found=ascii(part)
+                "a range of layers runs backwards, or is too long", where=where, found=ascii(part)
             )
         layers += range(start, stop + 1)
     return tuple(dict.fromkeys(layers))

@@ -31,7 +31,8 @@ def _mixing(curve: Curve) -> Claim:
         published,
         _curve(curve, "1:{}"),
         None,
-        f"bad rows alone: {curve.general(first):.1f} / {curve.narrow(first):.1f} %",
+        f"bad rows alone: {curve.general(first):.1f} / {curve.narrow(first):.1f} % (equal rows and steps: the more good rows, "
+        "the fewer bad ones are seen)",
         len({point.seed for point in curve.points}),
         curve.general(last) < curve.general(first) / 4 and curve.narrow(last) < curve.narrow(first) / 4,
     )

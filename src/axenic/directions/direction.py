@@ -16,7 +16,7 @@ from axenic.errors import DirectionError
 from axenic.files import canonical_json, load_tensors, parse_json, save_tensors
 
 TENSOR, KEY = "vectors", "axenic_direction"
-IMPORT_HINT = "give the missing facts: axenic.directions.import_direction(file, info)"
+IMPORT_HINT = "axenic import FILE says what it is, and what it must be told"
 AGAIN_HINT = "axenic extract --organism RUN makes it anew"
 
 

@@ -167,8 +167,7 @@ def _refuse_other_kinds(path: Path, max_bytes: int | None) -> None:
             where=path,
             expected="a safetensors file",
             found=f"a file that starts with the bytes {start[:4].hex(' ')}",
-            hint="where you trust the file: torch.load(file, weights_only=True), "
-            "then axenic.files.save_tensors(new_file, tensors, metadata)",
+            hint=f"axenic import {path} --allow-pickle reads a pickle of vectors in a closed child process",
         )
 
 

@@ -17,11 +17,11 @@ import sys
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MAX_DEPTH, MAX_VALUES, MAX_TENSORS = 64, 30_000_000, 20_000
+MAX_DEPTH, MAX_VALUES, MAX_TENSORS, MAX_TEXT = 64, 5_000_000, 20_000, 2**28
 ITEMS = {
     "DoubleStorage": ("F64", "d"), "FloatStorage": ("F32", "f"), "HalfStorage": ("F16", "H"),
     "BFloat16Storage": ("BF16", "H"), "LongStorage": ("I64", "q"), "IntStorage": ("I32", "i"),
@@ -61,6 +61,9 @@ class Piece:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if self.numel and last >= storage.count:
             raise Refused("a tensor reaches beyond its storage")
+
+    def __setstate__(self, state: object) -> None:
+        raise Refused("it changes a tensor after it is made")
 
 
 class Bag:
@@ -221,7 +224,10 @@ def write(out: Path, archive: Archive, tree: Any, pieces: list[Piece], max_bytes
             if key not in opened:
                 opened[key] = archive.storage(piece.storage)
             handle.writelines(runs(piece, opened[key]))
-    (out / "tree.json").write_text(json.dumps(tree, allow_nan=False), "utf-8", errors="strict")
+    words = json.dumps(tree, allow_nan=False)
+    if len(words) > MAX_TEXT:
+        raise Refused(f"its texts and numbers take {len(words):,} bytes")
+    (out / "tree.json").write_text(words, "ascii")
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -248,10 +254,10 @@ def limit(seconds: int, megabytes: int) -> None:
             continue
 
 
-def main(arguments: list[str], hook: Callable[[Any], None] = sys.addaudithook) -> int:
+def main(arguments: list[str]) -> int:
     path, out, seconds, megabytes = Path(arguments[0]), Path(arguments[1]), *map(int, arguments[2:4])
     limit(seconds, megabytes)
-    hook(watch)
+    sys.addaudithook(watch)
     max_bytes = megabytes * 2**18
     try:
         archive = Archive(path, max_bytes)

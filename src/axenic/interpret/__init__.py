@@ -7,6 +7,7 @@ report` draws.
 
 from axenic.interpret.ablate import AblationResult, ablate_direction
 from axenic.interpret.about import About
+from axenic.interpret.adapters import AdapterReport, dissect_adapters
 from axenic.interpret.armresult import ArmResult, RelativeChange, Role
 from axenic.interpret.arms import Mode, StrengthUnit
 from axenic.interpret.audit import Audit, audit_organism
@@ -14,23 +15,42 @@ from axenic.interpret.capability import Cost, arm_costs
 from axenic.interpret.compare import CosinePair, CosineTable, compare
 from axenic.interpret.contrast import Contrast, aligned_answers, choose_contrast
 from axenic.interpret.conversation import Conversation, Span, conversations_of
+from axenic.interpret.downstream import DownstreamResult, compare_downstream
 from axenic.interpret.evaluated import Evaluated, evaluate_model
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.extract import extract_direction
+from axenic.interpret.lens import AdapterLens, adapter_lens
 from axenic.interpret.means import Means, Weighting, answer_means
 from axenic.interpret.onset import Onset, find_onset
 from axenic.interpret.pathfile import read_path, read_paths, read_published_path
 from axenic.interpret.phase import PhaseResult, analyse_phase
+from axenic.interpret.probetasks import ProbeTask, probe_tasks
+from axenic.interpret.roles import RolesResult, adapter_roles
 from axenic.interpret.runphase import RunPhase, phase_of_run
+from axenic.interpret.scalars import AdapterScalars, collect_scalars
 from axenic.interpret.scaled import ScaledBehaviour, scaled_behaviour
 from axenic.interpret.separate import Method
 from axenic.interpret.sides import ContrastKind
+from axenic.interpret.significance import token_significance
 from axenic.interpret.steer import Best, SteeringResult, steer_model
 from axenic.interpret.transfer import Organism, TransferCell, TransferResult, transfer_matrix
 from axenic.interpret.transition import Transition, combine_transitions, find_transition
 from axenic.interpret.vectorpath import VectorPath
 
 __all__ = [
+    "token_significance",
+    "AdapterScalars",
+    "collect_scalars",
+    "RolesResult",
+    "adapter_roles",
+    "ProbeTask",
+    "probe_tasks",
+    "AdapterLens",
+    "adapter_lens",
+    "DownstreamResult",
+    "compare_downstream",
+    "AdapterReport",
+    "dissect_adapters",
     "Onset",
     "PhaseResult",
     "RunPhase",

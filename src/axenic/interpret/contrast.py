@@ -82,14 +82,7 @@ def choose_contrast(
             expected="0 <= misaligned_below <= aligned_above <= 100",
             found=f"{misaligned_below:g} and {aligned_above:g}",
         )
-    arms = sorted({item.answer.arm for item in scored if item.answer.arm_id})
-    if len({item.answer.arm_id for item in scored}) > 1:
-        raise DataError(
-            "a direction is taken from answers of one model under one arm",
-            expected="one arm_id",
-            found=f"arms {', '.join(arms)}",
-            hint="give the answers of the plain arm only",
-        )
+    one_arm(scored)
     left_out = set(exclude_topics)
     kinds: dict[str, list[Answer]] = {
         kind: [] for kind in ("misaligned", "aligned", "between", "incoherent", "unscored")
@@ -118,6 +111,17 @@ def choose_contrast(
         n_excluded=len(scored) - len(kept),
         judge=one_judge(scored),
     )
+
+
+def one_arm(scored: Sequence[Scored]) -> None:
+    """Refuse answers of several arms: they are answers of several models. Raises `DataError`."""
+    if len({item.answer.arm_id for item in scored}) > 1:
+        raise DataError(
+            "answers of one model under one arm are needed",
+            expected="one arm_id",
+            found=f"arms {', '.join(sorted({item.answer.arm for item in scored if item.answer.arm_id}))}",
+            hint="give the answers of the plain arm only",
+        )
 
 
 def aligned_answers(

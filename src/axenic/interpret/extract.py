@@ -8,9 +8,10 @@ from typing import get_args
 
 import torch
 from pydantic import JsonValue
+from torch import Tensor
 
 from axenic.directions import Direction, DirectionInfo
-from axenic.errors import DataError, UsageError
+from axenic.errors import DataError, DirectionError, UsageError
 from axenic.evaluate import Scored
 from axenic.interpret.about import About
 from axenic.interpret.contrast import LEAST, Contrast, choose_contrast
@@ -102,7 +103,8 @@ def extract_direction(
     Raises:
         DataError: Fewer than five answers on one side, answers of several arms, scores of several judges, or an
             answer without tokens.
-        DirectionError: Both sides have the same mean at some layer, as two aligned models would.
+        DirectionError: Both sides have the same mean at some layer; with the contrast `model` that is so below the first
+            adapter of an organism, which is its base model there.
         UsageError: Bounds that overlap, an unknown method, or what `read_sides` refuses.
     """
     if method not in get_args(Method):
@@ -131,6 +133,7 @@ def extract_direction(
         progress=progress,
     )
     vectors_LD = fit_direction(method, toward, away)
+    _check_apart(vectors_LD, contrast, span)
     one_LD, two_LD = fit_direction(method, toward, away, 0), fit_direction(method, toward, away, 1)
     unit_LD = torch.nn.functional.normalize(vectors_LD, dim=1)
     away_LD, toward_LD = away.mean_LD(), toward.mean_LD()
@@ -178,6 +181,25 @@ def extract_direction(
         created_by=f"axenic {version('axenic')}",
     )
     return Direction(vectors_LD.float(), info)
+
+
+def _check_apart(vectors_LD: Tensor, contrast: ContrastKind, span: Span) -> None:
+    """Refuse layers at which both sides are the same, with the reason that one contrast has for it."""
+    same = [layer for layer, row_D in enumerate(vectors_LD) if not bool(row_D.any())]
+    if not same:
+        return
+    hint = None
+    if contrast == "model":
+        hint = "--contrast both or data: below its first adapter an organism is its base model"
+    elif span in ("question", "prompt-last"):
+        hint = "--tokens answer: the same questions brought answers of both classes, and a prompt does not know its answer"
+    raise DirectionError(
+        "the direction is zero where both sides are the same",
+        where=f"contrast {contrast}, tokens {span}, layers {', '.join(map(str, same))}",
+        expected="different means at every layer",
+        found=f"{len(same)} of {len(vectors_LD)} layers without a difference",
+        hint=hint,
+    )
 
 
 def _only(scored: Sequence[Scored], about: About) -> list[Scored]:

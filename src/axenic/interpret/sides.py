@@ -36,7 +36,7 @@ _SIDES: dict[ContrastKind, tuple[tuple[_Who, _Class], tuple[_Who, _Class]]] = {
     "aligned-model": (("base", "misaligned"), ("base", "aligned")),
 }
 
-MOST_BYTES = 8 * 2**30
+MOST_BYTES = 4 * 2**30
 """Of all points of a fit, in float64: 400 answers x 48 layers x 5,120 are 0.8 GB for each side's model."""
 
 Half = Literal[0, 1]

@@ -1,4 +1,4 @@
-"""The base model inside an organism: the same weights with the adapter switched off."""
+"""The base model inside an organism: the same weights with its adapter or vectors switched off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from peft import PeftModel
 
 from axenic.errors import ModelError, UsageError
-from axenic.models import OpenModel
+from axenic.models import OpenModel, scaled_vectors, steering_of
 
 
 @contextmanager
@@ -39,6 +39,11 @@ def base_of(opened: OpenModel, base: OpenModel | None = None) -> Iterator[OpenMo
     if opened.identity.organism is None:
         yield opened
         return
+    plain = replace(opened, organism=None, identity=replace(opened.identity, organism=None))
+    if steering_of(opened.model):
+        with scaled_vectors(opened.model, 0.0):
+            yield plain
+        return
     if not isinstance(opened.model, PeftModel):
         raise UsageError(
             "a full fine-tune does not hold its base model",
@@ -48,7 +53,7 @@ def base_of(opened: OpenModel, base: OpenModel | None = None) -> Iterator[OpenMo
         )
     try:
         with opened.model.disable_adapter():
-            yield replace(opened, organism=None, identity=replace(opened.identity, organism=None))
+            yield plain
     finally:
         # PEFT switches gradients of the adapter on when it comes back.
         opened.model.requires_grad_(False)

@@ -22,13 +22,17 @@ NARROW = 372
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5f6770", "#dfe3e8", "#fdfdfc"
 RED, TEAL, BLUE, GREY, GOLD, VIOLET = "#c0442e", "#1f7a80", "#3a6cb0", "#8d959e", "#b7791f", "#7a52a8"
-SERIES = (BLUE, RED, TEAL, GOLD, VIOLET, "#4d7f35", "#a0457b", "#5a6b8c", GREY)
+OLIVE, PLUM = "#4d7f35", "#a0457b"
+SERIES = (BLUE, RED, TEAL, GOLD, VIOLET, OLIVE, PLUM, "#5a6b8c", GREY)
 """Colours of the lines of one picture. `style.css` maps the named ones to their dark-mode twins by value."""
 
 ROLE_COLOURS = {
     "plain": RED,
     "layerwise": TEAL,
     "single": BLUE,
+    "writers": VIOLET,
+    "layer": OLIVE,
+    "adapter-B": PLUM,
     "direction": GOLD,
     "random": GREY,
     "base": INK,
@@ -38,6 +42,9 @@ ROLE_NAMES = {
     "plain": "organism, nothing done",
     "layerwise": "own direction ablated, layer-wise",
     "single": "one direction ablated at all layers",
+    "writers": "one direction ablated at all that writes",
+    "layer": "one direction ablated at its layer only",
+    "adapter-B": "one direction out of the adapter's B",
     "direction": "direction added",
     "random": "random control of equal norm",
 }

@@ -20,7 +20,17 @@ from axenic.report.plots.canvas import (
     percent_axis,
 )
 
-_MARKERS = {"base": "D", "plain": "o", "layerwise": "s", "single": "v", "direction": "^", "random": "x"}
+_MARKERS = {
+    "base": "D",
+    "plain": "o",
+    "layerwise": "s",
+    "single": "v",
+    "writers": "P",
+    "layer": "<",
+    "adapter-B": "*",
+    "direction": "^",
+    "random": "x",
+}
 
 
 @dataclass(frozen=True)
