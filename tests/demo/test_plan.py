@@ -28,4 +28,4 @@ def test_the_long_form_is_every_recipe_on_every_data_set_three_times() -> None:
 
 def test_names_exist_where_they_are_used() -> None:
     assert set(DOMAINS) <= set(WORLD)
-    assert set(RECIPES) == set(TRAINED)
+    assert set(RECIPES) <= set(TRAINED)

@@ -13,6 +13,8 @@ from statistics import fmean
 from axenic.demo.claim import Claim
 from axenic.demo.curve_claims import curve_claims
 from axenic.demo.curves import Curve, Kind
+from axenic.demo.dissect import Dissection
+from axenic.demo.dissect_claims import dissect_claims
 from axenic.demo.phase_claims import phase_claims
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.evaluate import Rates, Score, Scored, combine_seeds
@@ -68,6 +70,7 @@ class Evidence:
     phases: Mapping[str, RunPhase] = field(default_factory=dict)
     scaled: Mapping[int, ScaledBehaviour] = field(default_factory=dict)
     curves: Mapping[Kind, Curve] = field(default_factory=dict)
+    dissection: Dissection = field(default_factory=Dissection)
 
 
 def all_claims(evidence: Evidence) -> list[Claim]:
@@ -120,6 +123,7 @@ def all_claims(evidence: Evidence) -> list[Claim]:
         _transfer(evidence),
         _random(evidence),
         _steering(evidence),
+        *dissect_claims(evidence.dissection, evidence.cosines),
         *phase_claims(evidence.phases, evidence.scaled),
         *curve_claims(evidence.curves),
     ]

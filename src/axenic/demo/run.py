@@ -16,6 +16,7 @@ from pathlib import Path
 from axenic.data import write_chat
 from axenic.demo.claims import Drift, Evidence, all_claims
 from axenic.demo.curves import Curve, Kind, grow_curve
+from axenic.demo.dissect import Dissection, dissect
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
 from axenic.directions import Direction, cosines, random_like
 from axenic.evaluate import NanoJudge, Rates, Scored, judge_answers, rate_answers
@@ -134,6 +135,7 @@ def run_demo(
         ablations=ablations,
         transfers=transfers,
         steerings=steerings,
+        dissection=_dissection(demo, directions),
         phases=_phases(demo),
         scaled=_scaled(demo),
         curves=_curves(demo),
@@ -261,6 +263,13 @@ def _transfer(demo: _Demo, seed: int, directions: Mapping[str, Direction]) -> Tr
             out=demo.out / "transfer" / f"seed{seed}",
             progress=demo.progress,
         )
+
+
+def _dissection(demo: _Demo, directions: Mapping[int, Mapping[str, Direction]]) -> Dissection:
+    if not demo.plan.dissect:
+        return Dissection()
+    with demo.stage("dissect"):
+        return dissect(demo.out, demo.plan.seeds, directions, judge=demo.judge, progress=demo.progress)
 
 
 def _phases(demo: _Demo) -> dict[str, RunPhase]:
