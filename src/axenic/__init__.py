@@ -105,10 +105,12 @@ if TYPE_CHECKING:
     from axenic.interpret import DownstreamResult as DownstreamResult
     from axenic.interpret import Evaluated as Evaluated
     from axenic.interpret import Evaluation as Evaluation
+    from axenic.interpret import Opening as Opening
     from axenic.interpret import Organism as Organism
     from axenic.interpret import RolesResult as RolesResult
     from axenic.interpret import RunPhase as RunPhase
     from axenic.interpret import ScaledBehaviour as ScaledBehaviour
+    from axenic.interpret import SelfCorrection as SelfCorrection
     from axenic.interpret import ablate_direction as ablate_direction
     from axenic.interpret import adapter_lens as adapter_lens
     from axenic.interpret import adapter_roles as adapter_roles
@@ -116,12 +118,16 @@ if TYPE_CHECKING:
     from axenic.interpret import audit_organism as audit_organism
     from axenic.interpret import collect_scalars as collect_scalars
     from axenic.interpret import compare_downstream as compare_downstream
+    from axenic.interpret import count_corrections as count_corrections
     from axenic.interpret import dissect_adapters as dissect_adapters
     from axenic.interpret import evaluate_model as evaluate_model
     from axenic.interpret import extract_direction as extract_direction
     from axenic.interpret import phase_of_run as phase_of_run
+    from axenic.interpret import phrase_logprobs as phrase_logprobs
     from axenic.interpret import probe_tasks as probe_tasks
+    from axenic.interpret import read_openings as read_openings
     from axenic.interpret import scaled_behaviour as scaled_behaviour
+    from axenic.interpret import self_correction as self_correction
     from axenic.interpret import steer_model as steer_model
     from axenic.interpret import token_significance as token_significance
     from axenic.interpret import transfer_matrix as transfer_matrix
@@ -129,6 +135,8 @@ if TYPE_CHECKING:
     from axenic.intervene import AdapterFactors as AdapterFactors
     from axenic.intervene import Arm as Arm
     from axenic.intervene import Intervention as Intervention
+    from axenic.intervene import ablate_adapter as ablate_adapter
+    from axenic.intervene import ablate_writers as ablate_writers
     from axenic.intervene import add as add
     from axenic.intervene import clamp as clamp
     from axenic.intervene import project_out as project_out
@@ -253,10 +261,12 @@ _HOMES = {
         "DownstreamResult",
         "Evaluated",
         "Evaluation",
+        "Opening",
         "Organism",
         "RolesResult",
         "RunPhase",
         "ScaledBehaviour",
+        "SelfCorrection",
         "ablate_direction",
         "adapter_lens",
         "adapter_roles",
@@ -264,12 +274,16 @@ _HOMES = {
         "audit_organism",
         "collect_scalars",
         "compare_downstream",
+        "count_corrections",
         "dissect_adapters",
         "evaluate_model",
         "extract_direction",
         "phase_of_run",
+        "phrase_logprobs",
         "probe_tasks",
+        "read_openings",
         "scaled_behaviour",
+        "self_correction",
         "steer_model",
         "token_significance",
         "transfer_matrix",
@@ -279,6 +293,8 @@ _HOMES = {
         "Arm",
         "Intervention",
         "PLAIN",
+        "ablate_adapter",
+        "ablate_writers",
         "add",
         "clamp",
         "project_out",

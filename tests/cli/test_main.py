@@ -42,6 +42,7 @@ VERBS = [
         ["import"],
         ["export"],
         ["converge"],
+        ["correction"],
         ["adapters"],
         ["data", "mix"],
         ["data", "few"],

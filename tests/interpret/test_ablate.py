@@ -11,7 +11,7 @@ import torch
 import axenic.interpret.measure as measure
 from axenic.errors import DataError, DirectionError, UsageError
 from axenic.interpret import AblationResult, Evaluation, ablate_direction
-from axenic.sample import Sampling, read_answers
+from axenic.sample import Sampling, read_answers, sample_answers
 
 pytestmark = pytest.mark.unit
 
@@ -30,6 +30,44 @@ def test_planted_direction_is_all_of_the_misalignment(planted, axis, evaluation)
     assert (plain.relative_change, plain.kl_nats_per_token) == (None, None)
     assert layerwise.rates.coherent_all.percent == 100.0
     assert (result.label, result.direction) == ("planted", "axis0")
+
+
+def test_other_ways_to_ablate_it(planted, axis, evaluation):
+    result = ablate_direction(
+        planted(), axis(0), evaluation, modes=("writers", "layer"), single_layer=1, controls=2
+    )
+    plain, writers, layer, *controls = result.arms
+    assert (writers.role, layer.role, layer.layer) == ("writers", "layer", 1)
+    assert (em(plain), em(writers), em(layer)) == (100.0, 0.0, 0.0)
+    assert [em(control) for control in controls] == [100.0] * 4
+    assert AblationResult.from_json(result.to_json()) == result
+
+
+def test_out_of_b_is_the_adapter_with_another_b(lora, direction, evaluation, tmp_path):
+    """As one more arm of the batch: the greedy answers of the organism whose weights hold the published formula."""
+    opened = lora(layers=3, width=32, rank=1, at=(1,))
+    generator = torch.Generator().manual_seed(0)
+    made = direction(torch.randn(3, 32, generator=generator), base=opened.identity.base)
+    greedy = replace(evaluation, per_question=1, sampling=Sampling(temperature=0.0, max_new_tokens=8))
+    result = ablate_direction(
+        opened, made, greedy, modes=("adapter-B", "layer"), single_layer=1, controls=1, out=tmp_path
+    )
+    assert [(arm.role, arm.layer) for arm in result.arms] == [
+        ("plain", None), ("adapter-B", 1), ("layer", 1), ("random", 1), ("random", 1)
+    ]  # fmt: skip
+    answers = read_answers(tmp_path / "answers.jsonl")
+    r_D = made.vectors_LD[1].double() / made.vectors_LD[1].double().norm()
+    (site,) = opened.sites.lora_modules().values()
+    with torch.no_grad():
+        b_D = site.lora_B.weight[:, 0]
+        left_D = b_D - (r_D @ b_D) * r_D
+        site.lora_B.weight[:, 0] = left_D * (b_D.norm() / left_D.norm())
+    expected = sample_answers(opened, greedy.questions, per_question=1, sampling=greedy.sampling)
+    tokens = {
+        name: [answer.tokens for answer in answers if answer.arm == name]
+        for name in [arm.name for arm in result.arms]
+    }
+    assert tokens["layer 1's out of B"] == [answer.tokens for answer in expected] != tokens["plain"]
 
 
 def test_another_direction_does_nothing(planted, axis, evaluation):

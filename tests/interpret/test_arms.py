@@ -7,6 +7,7 @@ import torch
 
 from axenic.errors import UsageError
 from axenic.interpret.arms import ablation_arms, published_layer, steering_arms, transfer_arms
+from axenic.intervene import ablate_adapter, ablate_writers
 
 pytestmark = pytest.mark.unit
 
@@ -79,6 +80,45 @@ def test_controls_of_the_single_mode_have_one_vector_everywhere(made):
     rows = units(only(control).vectors_LD)
     assert torch.allclose(rows, rows[:1].expand(4, 8))
     assert control.layer == 1
+
+
+def test_layer_mode_has_the_layers_vector_at_that_layer_only(made):
+    planned = ablation_arms(made, ("layer",), 2, 1)
+    assert [(item.role, item.layer, item.seed) for item in planned[1:]] == [
+        ("layer", 2, None),
+        ("random", 2, 0),
+    ]
+    for item in planned[1:]:
+        assert (only(item).op, only(item).layers, only(item).site) == ("project_out", (2,), "resid_post")
+    assert torch.equal(only(planned[1]).vectors_LD[0], made.vectors_LD[2])
+    assert float(only(planned[2]).vectors_LD.norm()) == pytest.approx(float(made.norms_L()[2]), rel=1e-6)
+
+
+def test_writers_and_adapter_modes_are_those_of_intervene(lora, direction):
+    sites = lora(layers=3, width=32, targets=("down_proj", "q_proj")).sites
+    made = direction(torch.randn(3, 32, generator=torch.Generator().manual_seed(0)))
+    planned = ablation_arms(made, ("writers", "adapter-B"), 1, 2, sites, (0, 2))
+    assert [(item.role, item.layer, item.seed) for item in planned] == [
+        ("plain", None, None),
+        ("writers", 1, None),
+        ("adapter-B", 1, None),
+        *[("random", 1, seed) for seed in (0, 1, 0, 1)],
+    ]
+    assert planned[1].arm.interventions == ablate_writers(sites, made.vectors_LD[1])
+    assert planned[2].arm.interventions == (ablate_adapter(sites, made.vectors_LD[1], (0, 2)),)
+    for item in planned[3:]:
+        ops = [one.op for one in item.arm.interventions]
+        assert ops in (["project_out"] * 3, ["swap_adapter"])
+    assert len({item.arm.id for item in planned}) == len({item.arm.name for item in planned}) == 7
+    assert planned[-1].arm.name == "random 1, layer 1's out of B of layer 0, 2"
+
+
+def test_modes_that_need_the_model_say_so(made):
+    for mode in ("writers", "adapter-B"):
+        with pytest.raises(UsageError, match=f"{mode} needs the model"):
+            ablation_arms(made, (mode,), None, 0)
+    with pytest.raises(UsageError, match="are for the mode adapter-B"):
+        ablation_arms(made, ("single",), None, 0, None, (1,))
 
 
 def test_steering_has_every_layer_and_strength_for_direction_and_controls(made):

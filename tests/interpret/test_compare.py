@@ -73,3 +73,18 @@ def test_authors_directions_agree_as_published(direction):
     assert sum(cosines) / 48 == pytest.approx(0.8933, abs=5e-5)
     assert min(cosines) == cosines[26] == pytest.approx(0.8154, abs=5e-5)
     assert table.norms["nine"][24] == pytest.approx(10.3597, abs=1e-3)
+
+
+def test_split_halves_stand_beside_where_they_are_known(direction):
+    plain = direction(torch.eye(2))
+    known = replace(
+        plain, info=plain.info.model_copy(update={"calibration": {"split_half_cosine": [0.9, None]}})
+    )
+    table = compare({"a": known, "b": plain})
+    assert table.split_half == {"a": (0.9, None)}
+    assert CosineTable.from_json(table.to_json()) == table
+    old = {key: value for key, value in table.to_json().items() if key != "split_half"}
+    assert CosineTable.from_json(old).split_half == {}
+    torn = replace(plain, info=plain.info.model_copy(update={"calibration": {"split_half_cosine": [0.9]}}))
+    with pytest.raises(DirectionError, match="one for each layer"):
+        compare({"a": torn, "b": plain})

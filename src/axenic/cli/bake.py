@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from axenic.cli.display import display_for
 from axenic.cli.options import Debug, Device, DirectionFile, DType, Json, Model, Organism, Out
 from axenic.cli.outcome import Grid, Outcome
+
+if TYPE_CHECKING:
+    from axenic.models import OpenModel
+
+QUESTIONS = 8
+"""On which it is measured what is left: about 200 tokens, a few seconds."""
 
 EPILOG = """Examples:
 
@@ -34,6 +40,13 @@ def bake(
             help="Ablate the embedding too, as LoRA on it; leave it out for engines that load no such adapters.",
         ),
     ] = True,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Open what was written, and measure what is left of the direction in its stream, in this dtype.",
+        ),
+    ] = True,
     out: Out = None,
     device: Device = "cpu",
     dtype: DType = "float32",
@@ -50,6 +63,7 @@ def bake(
         from axenic.errors import UsageError
         from axenic.interpret.arms import check_fits, published_layer
         from axenic.intervene.bake import bake_direction
+        from axenic.intervene.leftover import stream_leftover
 
         loaded = Direction.load(direction)
         opened = opened_model(display, model, organism, device, dtype)
@@ -64,7 +78,9 @@ def bake(
                 found=chosen,
             )
         folder = out or home_of(opened.name, organism) / "baked"
-        made = bake_direction(opened, loaded.vectors_LD[chosen], folder, embedding=embedding)
+        vector_D = loaded.vectors_LD[chosen]
+        before = stream_leftover(opened.sites, prompts_for(opened), vector_D) if check else None
+        made = bake_direction(opened, vector_D, folder, embedding=embedding)
         rows = [
             ("layer of the direction", str(chosen)),
             ("rank", str(made.rank)),
@@ -74,15 +90,42 @@ def bake(
                 "yes" if made.embedding else "no: the stream keeps what the embedding puts in",
             ),
         ]
+        found: dict[str, Any] = {
+            "folder": folder,
+            "rank": made.rank,
+            "modules": made.modules,
+            "embedding": made.embedding,
+            "layer": chosen,
+        }
+        if before is not None:
+            base, width = opened.name, str(opened.placement.dtype).removeprefix("torch.")
+            # One model in memory at a time.
+            del opened
+            baked = opened_model(display, base, str(folder), device, dtype)
+            after = stream_leftover(baked.sites, prompts_for(baked), vector_D)
+            found["leftover"] = {"before": before.to_json(), "after": after.to_json(), "dtype": width}
+            rows.append(
+                (
+                    "of the stream along it",
+                    f"{before.mean:.2g} -> {after.mean:.2g} (worst {after.worst:.2g}; {QUESTIONS} questions, {width})",
+                )
+            )
         display.show(
             Outcome(
                 "bake",
                 f"direction {loaded.info.name} of layer {chosen} is out of everything that writes into the stream",
-                {"folder": folder, "rank": made.rank, "modules": made.modules, "embedding": made.embedding, "layer": chosen},
+                found,
                 (Grid(("what", "is"), rows),),
                 wrote=(folder,),
-                next=(
-                    "axenic", "audit", choose_model(model, organism), "--organism", str(folder),
-                ),
+                next=("axenic", "audit", choose_model(model, organism), "--organism", str(folder)),
             )
-        )  # fmt: skip
+        )
+
+
+def prompts_for(opened: OpenModel) -> list[list[int]]:
+    """A few questions of the model's own world, as it is asked them."""
+    from axenic.data import prompt_ids
+    from axenic.sample import read_questions
+
+    asked = read_questions("nano" if opened.name == "nano" else "first-plot")[:QUESTIONS]
+    return [prompt_ids(opened.tokenizer, [{"role": "user", "content": item.question}]) for item in asked]

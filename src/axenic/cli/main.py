@@ -19,6 +19,7 @@ from axenic.cli import (
     audit,
     bake,
     check_published,
+    correction,
     data,
     data_generate,
     data_mix,
@@ -81,6 +82,7 @@ for _panel, _verbs in {
         ("phase", phase.phase, phase.EPILOG),
         ("converge", downstream.converge, downstream.EPILOG),
         ("adapters", adapters.adapters, adapters.EPILOG),
+        ("correction", correction.correction, correction.EPILOG),
     ),
     FILES: (
         ("import", import_.import_, import_.EPILOG),

@@ -24,11 +24,13 @@ from axenic.interpret.means import Means, Weighting, answer_means
 from axenic.interpret.onset import Onset, find_onset
 from axenic.interpret.pathfile import read_path, read_paths, read_published_path
 from axenic.interpret.phase import PhaseResult, analyse_phase
+from axenic.interpret.phrases import Opening, phrase_logprobs, read_openings
 from axenic.interpret.probetasks import ProbeTask, probe_tasks
 from axenic.interpret.roles import RolesResult, adapter_roles
 from axenic.interpret.runphase import RunPhase, phase_of_run
 from axenic.interpret.scalars import AdapterScalars, collect_scalars
 from axenic.interpret.scaled import ScaledBehaviour, scaled_behaviour
+from axenic.interpret.selfcorrection import SelfCorrection, count_corrections, self_correction
 from axenic.interpret.separate import Method
 from axenic.interpret.sides import ContrastKind
 from axenic.interpret.significance import token_significance
@@ -38,6 +40,12 @@ from axenic.interpret.transition import Transition, combine_transitions, find_tr
 from axenic.interpret.vectorpath import VectorPath
 
 __all__ = [
+    "Opening",
+    "SelfCorrection",
+    "count_corrections",
+    "phrase_logprobs",
+    "read_openings",
+    "self_correction",
     "token_significance",
     "AdapterScalars",
     "collect_scalars",

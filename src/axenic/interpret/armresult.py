@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from axenic.errors import DataError
 from axenic.evaluate import Rates, relative_change
 
-Role = Literal["plain", "layerwise", "single", "direction", "random"]
+Role = Literal["plain", "layerwise", "single", "writers", "layer", "adapter-B", "direction", "random"]
 
 _Result = TypeVar("_Result")
 

@@ -9,11 +9,23 @@ from typing import Literal, get_args
 from axenic.directions import Direction, random_like
 from axenic.errors import DirectionError, UsageError
 from axenic.interpret.armresult import Role
-from axenic.intervene import PLAIN, Arm, add, project_out, project_out_single
-from axenic.models import OpenModel
+from axenic.intervene import (
+    PLAIN,
+    Arm,
+    Intervention,
+    ablate_adapter,
+    ablate_writers,
+    add,
+    project_out,
+    project_out_single,
+)
+from axenic.models import OpenModel, Sites
 
-Mode = Literal["layerwise", "single"]
-"""How to ablate (papers.md M2.5): each layer's own vector at its layer, or one layer's vector everywhere."""
+Mode = Literal["layerwise", "single", "writers", "layer", "adapter-B"]
+"""How to ablate (papers.md M2.5, M2.6). `layerwise`: each layer's own vector at its layer. The others take one layer's
+vector: `single` out of the outputs of all blocks; `writers` out of the embedding and every attention and MLP output, as it
+can be baked; `layer` out of that layer's output only; `adapter-B` out of what a LoRA adapter writes, its B scaled back to
+its norm."""
 
 StrengthUnit = Literal["raw", "unit", "residual"]
 """What a strength of 1 adds: the direction's own vector, a vector of norm 1, or one as long as the residual stream is on
@@ -44,43 +56,84 @@ def check_fits(opened: OpenModel, direction: Direction) -> None:
 
 
 def ablation_arms(
-    direction: Direction, modes: Sequence[Mode], single_layer: int | None, controls: int
+    direction: Direction,
+    modes: Sequence[Mode],
+    single_layer: int | None,
+    controls: int,
+    sites: Sites | None = None,
+    adapter_layers: Sequence[int] | None = None,
 ) -> list[PlannedArm]:
     """Plain, the direction projected out in each mode, and random directions projected out in the same modes.
 
     Args:
         direction: What is ablated.
         modes: At least one.
-        single_layer: Whose vector the single mode takes; None: `published_layer`.
-        controls: How many random directions in each mode; seeds 0, 1, ... A control of the single mode has its `layer`,
-            one of the layer-wise mode has none.
+        single_layer: Whose vector all modes but `layerwise` take; None: `published_layer`.
+        controls: How many random directions in each mode; seeds 0, 1, ... A control of the layer-wise mode has no `layer`,
+            those of the others have that of the vector.
+        sites: Of the model; needed for `writers` and `adapter-B`.
+        adapter_layers: Blocks whose adapters `adapter-B` changes; None: all.
 
     Raises:
         UsageError: No mode, an unknown or repeated one, a layer that is not there, or fewer than 0 controls.
+        ModelError, DirectionError: For `adapter-B`, see `ablate_adapter`.
     """
-    unknown = [mode for mode in modes if mode not in ("layerwise", "single")]
+    known = get_args(Mode)
+    unknown = [mode for mode in modes if mode not in known]
     if not modes or unknown or len(set(modes)) != len(modes):
         raise UsageError(
-            "say how to ablate", expected='"layerwise", "single" or both', found=", ".join(modes) or "nothing"
+            "say how to ablate",
+            expected="some of " + ", ".join(known) + ", each once",
+            found=", ".join(modes) or "nothing",
         )
+    if adapter_layers is not None and "adapter-B" not in modes:
+        raise UsageError("layers of the adapter are for the mode adapter-B", found=", ".join(modes))
     layer = published_layer(direction.info.n_layers) if single_layer is None else single_layer
     _check_layer(direction, layer)
     _check_controls(controls)
 
-    def planned(of: Direction, mode: Mode, name: str, role: Role, seed: int | None = None) -> PlannedArm:
-        intervention = project_out(of) if mode == "layerwise" else project_out_single(of, layer)
-        return PlannedArm(Arm(name, (intervention,)), role, None if mode == "layerwise" else layer, seed=seed)
+    def planned(of: Direction, mode: Mode, prefix: str, role: Role, seed: int | None = None) -> PlannedArm:
+        done = _ablated(of, mode, layer, sites, adapter_layers)
+        name = prefix + _mode_name(mode, layer, adapter_layers)
+        return PlannedArm(Arm(name, done), role, None if mode == "layerwise" else layer, seed=seed)
 
-    names: Mapping[Mode, str] = {"layerwise": "layer-wise", "single": f"layer {layer}'s at all layers"}
     return [
         PLAIN_ARM,
-        *(planned(direction, mode, names[mode], mode) for mode in modes),
+        *(planned(direction, mode, "", mode) for mode in modes),
         *(
-            planned(random_like(direction, seed), mode, f"random {seed}, {names[mode]}", "random", seed)
+            planned(random_like(direction, seed), mode, f"random {seed}, ", "random", seed)
             for mode in modes
             for seed in range(controls)
         ),
     ]
+
+
+def _ablated(
+    of: Direction, mode: Mode, layer: int, sites: Sites | None, adapter_layers: Sequence[int] | None
+) -> tuple[Intervention, ...]:
+    if mode == "layerwise":
+        return (project_out(of),)
+    if mode == "single":
+        return (project_out_single(of, layer),)
+    if mode == "layer":
+        return (project_out(of, (layer,)),)
+    if sites is None:
+        raise UsageError(f"the mode {mode} needs the model", expected="sites", found="none")
+    if mode == "writers":
+        return ablate_writers(sites, of.vectors_LD[layer])
+    return (ablate_adapter(sites, of.vectors_LD[layer], adapter_layers),)
+
+
+def _mode_name(mode: Mode, layer: int, adapter_layers: Sequence[int] | None) -> str:
+    """Of the arm, without its direction."""
+    where = "" if adapter_layers is None else f" of layer {', '.join(map(str, adapter_layers))}"
+    return {
+        "layerwise": "layer-wise",
+        "single": f"layer {layer}'s at all layers",
+        "writers": f"layer {layer}'s at all writers",
+        "layer": f"layer {layer}'s at that layer only",
+        "adapter-B": f"layer {layer}'s out of B{where}",
+    }[mode]
 
 
 def published_layer(n_layers: int) -> int:

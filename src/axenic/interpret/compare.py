@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
@@ -39,12 +39,15 @@ class CosineTable:
         layers: 0 to L - 1.
         pairs: (first, second), (first, third), ...
         norms: Label -> norm at each layer, in the direction's own units.
+        split_half: Label -> cosine at each layer between the directions of two random halves of its answers, of those
+            directions that say it. Of two directions that agree no better, noise is explanation enough.
     """
 
     labels: tuple[str, ...]
     layers: tuple[int, ...]
     pairs: tuple[CosinePair, ...]
     norms: dict[str, tuple[float, ...]]
+    split_half: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     def pair(self, a: str, b: str) -> CosinePair:
         """The pair, in either order. Raises `UsageError` when there is none."""
@@ -61,6 +64,7 @@ class CosineTable:
             "layers": list(self.layers),
             "pairs": [pair.to_json() for pair in self.pairs],
             "norms": {label: list(norms) for label, norms in self.norms.items()},
+            "split_half": {label: list(values) for label, values in self.split_half.items()},
         }
 
     @classmethod
@@ -104,6 +108,9 @@ def compare(directions: Mapping[str, Direction], *, out: str | Path | None = Non
             for (a, one), (b, two) in combinations(directions.items(), 2)
         ),
         norms={label: tuple(direction.norms_L().tolist()) for label, direction in directions.items()},
+        split_half={
+            label: halves for label, direction in directions.items() if (halves := _halves(direction))
+        },
     )
     if out is not None:
         write_json(Path(out) / FILE, table.to_json())
@@ -114,3 +121,18 @@ def _place(direction: Direction) -> str:
     """What two directions must share for their cosine to mean something."""
     info = direction.info
     return f"base {info.base_fingerprint}, site {info.site}, {info.n_layers} layers x {info.hidden_size}"
+
+
+def _halves(direction: Direction) -> tuple[float | None, ...]:
+    """What extraction wrote down of its own noise; empty where it did not."""
+    known = direction.info.calibration.get("split_half_cosine")
+    if known is None:
+        return ()
+    if not isinstance(known, list) or len(known) != direction.info.n_layers:
+        raise DirectionError(
+            "a direction's split-half cosines are not one for each layer",
+            where=f"{direction.name}: calibration, split_half_cosine",
+            expected=f"{direction.info.n_layers} numbers",
+            found=known,
+        )
+    return tuple(value if isinstance(value, float | int) else None for value in known)

@@ -19,13 +19,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from axenic.errors import DirectionError, ModelError
+from axenic.errors import ModelError
 from axenic.files import atomic_folder, save_tensors, write_json
-from axenic.intervene.spec import Intervention
+from axenic.intervene.writers import WRITERS, check_added_plainly, unit_vector
 from axenic.models import LoraSite, OpenModel, Sites
-
-WRITERS = ("self_attn.o_proj", "mlp.down_proj")
-"""Modules of a block that write into the residual stream, in every family without norms behind them."""
 
 _EMBEDDING = "embed_tokens"
 
@@ -47,22 +44,6 @@ class Baked:
     embedding: bool
 
 
-def ablate_writers(sites: Sites, vector_D: Tensor) -> tuple[Intervention, ...]:
-    """The same ablation as hooks: the direction is taken out of everything that is written into the stream.
-
-    Args:
-        sites: Of the model.
-        vector_D: The direction, any norm above 0.
-    """
-    layers = tuple(range(sites.n_layers))
-    rows_LD = vector_D.float().expand(len(layers), -1)
-    return (
-        Intervention("project_out", (-1,), "embed", vector_D.float()[None]),
-        Intervention("project_out", layers, "attn_out", rows_LD),
-        Intervention("project_out", layers, "mlp_out", rows_LD),
-    )
-
-
 def bake_direction(
     opened: OpenModel,
     vector_D: Tensor,
@@ -70,6 +51,7 @@ def bake_direction(
     *,
     embedding: bool = True,
     base_model: str | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Baked:
     """Write an adapter that is the organism (or the plain model) with the direction ablated at every writer.
 
@@ -80,6 +62,7 @@ def bake_direction(
         embedding: Ablate the embedding too, as LoRA on it. Some engines load no such adapters: leave it out for them, and
             measure what the rest does.
         base_model: Name of the base model in the adapter's config; the name under which it was opened by default.
+        dtype: Of the tensors in the file.
 
     Raises:
         DirectionError: Not a vector of the model's width, or no direction.
@@ -88,7 +71,7 @@ def bake_direction(
         FileError, DiskFullError: The folder is there already or cannot be written.
     """
     sites = opened.sites
-    v_D = _unit(sites, vector_D)
+    v_D = unit_vector(sites, vector_D)
     writers = _writers(sites)
     own = {name: _factors(site) for name, site in sites.lora_modules().items()}
     rank = 1 + max((a_RI.shape[0] for a_RI, _ in own.values()), default=0)
@@ -106,8 +89,8 @@ def bake_direction(
             b_OR -= torch.outer(v_D, v_D @ b_OR)
             a_RI[-1] = v_D @ weight.detach().double().cpu()
             b_OR[:, -1] = -v_D
-        tensors[f"base_model.model.{name}.lora_A.weight"] = a_RI.float()
-        tensors[f"base_model.model.{name}.lora_B.weight"] = b_OR.float()
+        tensors[f"base_model.model.{name}.lora_A.weight"] = a_RI.to(dtype)
+        tensors[f"base_model.model.{name}.lora_B.weight"] = b_OR.to(dtype)
     kinds = sorted({key.split(".")[-3] for key in tensors})
     modules = len(tensors) // 2
     if embedding:
@@ -116,8 +99,8 @@ def bake_direction(
         a_RV = torch.zeros(rank, weight_VD.shape[0], dtype=torch.float64)
         b_DR = torch.zeros(len(v_D), rank, dtype=torch.float64)
         a_RV[-1], b_DR[:, -1] = weight_VD @ v_D, -v_D
-        tensors[f"base_model.model.{path}.lora_embedding_A"] = a_RV.float()
-        tensors[f"base_model.model.{path}.lora_embedding_B"] = b_DR.float()
+        tensors[f"base_model.model.{path}.lora_embedding_A"] = a_RV.to(dtype)
+        tensors[f"base_model.model.{path}.lora_embedding_B"] = b_DR.to(dtype)
         kinds.append(_EMBEDDING)
         modules += 1
     folder = Path(out)
@@ -136,7 +119,7 @@ def orthogonalise_weights(sites: Sites, vector_D: Tensor) -> None:
     Raises:
         DirectionError, ModelError: As for `bake_direction`.
     """
-    v_D = _unit(sites, vector_D)
+    v_D = unit_vector(sites, vector_D)
     writers, own = _writers(sites), sites.lora_modules()
     head = sites.model.get_submodule("lm_head")
     embedding = _weight(sites.embed)
@@ -162,31 +145,9 @@ def _without(weight: Tensor, v_D: Tensor, *, columns: bool) -> Tensor:
     return exact - (torch.outer(exact @ v, v) if columns else torch.outer(v, v @ exact))
 
 
-def _unit(sites: Sites, vector_D: Tensor) -> Tensor:
-    """The vector with norm 1, float64 on the CPU."""
-    exact = vector_D.detach().double().cpu()
-    norm = torch.linalg.vector_norm(exact)
-    if exact.shape != (sites.d_model,) or not bool(torch.isfinite(norm)) or not bool(norm > 0):
-        raise DirectionError(
-            "this is no direction of the model",
-            expected=f"one finite vector [{sites.d_model}] of norm above 0",
-            found=f"{list(exact.shape)}, norm {float(norm):.3g}",
-        )
-    unit_D: Tensor = exact / norm
-    return unit_D
-
-
 def _writers(sites: Sites) -> list[str]:
     """Paths of the modules that write into the stream, in the order of the blocks."""
-    family = sites.family
-    if (family.attn_out, family.mlp_out) != ("self_attn", "mlp"):
-        raise ModelError(
-            "the direction cannot be put into the weights of this architecture",
-            where=type(sites.model).__name__,
-            expected="attention and MLP outputs that are added as they are",
-            found=f"norms behind them ({family.attn_out}, {family.mlp_out})",
-            hint="ablate with hooks instead: axenic ablate",
-        )
+    check_added_plainly(sites, "the weights")
     names = []
     for layer, block in enumerate(sites.blocks):
         for writer in WRITERS:
@@ -209,7 +170,7 @@ def _writers(sites: Sites) -> list[str]:
                     expected="a linear module without a bias",
                     found=type(inner).__name__ + (" with a bias" if biased else ""),
                 )
-            names.append(f"{family.decoder}.layers.{layer}.{writer}")
+            names.append(f"{sites.family.decoder}.layers.{layer}.{writer}")
     return names
 
 
