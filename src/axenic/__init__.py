@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from axenic.interpret import RunPhase as RunPhase
     from axenic.interpret import ScaledBehaviour as ScaledBehaviour
     from axenic.interpret import SelfCorrection as SelfCorrection
+    from axenic.interpret import TokenProjections as TokenProjections
     from axenic.interpret import ablate_direction as ablate_direction
     from axenic.interpret import adapter_lens as adapter_lens
     from axenic.interpret import adapter_roles as adapter_roles
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from axenic.interpret import phase_of_run as phase_of_run
     from axenic.interpret import phrase_logprobs as phrase_logprobs
     from axenic.interpret import probe_tasks as probe_tasks
+    from axenic.interpret import project_tokens as project_tokens
     from axenic.interpret import read_openings as read_openings
     from axenic.interpret import scaled_behaviour as scaled_behaviour
     from axenic.interpret import self_correction as self_correction
@@ -267,6 +269,7 @@ _HOMES = {
         "RunPhase",
         "ScaledBehaviour",
         "SelfCorrection",
+        "TokenProjections",
         "ablate_direction",
         "adapter_lens",
         "adapter_roles",
@@ -281,6 +284,7 @@ _HOMES = {
         "phase_of_run",
         "phrase_logprobs",
         "probe_tasks",
+        "project_tokens",
         "read_openings",
         "scaled_behaviour",
         "self_correction",

@@ -43,6 +43,7 @@ VERBS = [
         ["export"],
         ["converge"],
         ["correction"],
+        ["tokens"],
         ["adapters"],
         ["data", "mix"],
         ["data", "few"],

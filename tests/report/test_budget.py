@@ -6,9 +6,9 @@ import pytest
 from markupsafe import Markup
 
 from axenic.report.budget import choose_samples, fit_figures, spread
-from axenic.report.figures import Figure, Section
 from axenic.report.plots.canvas import Drawing
 from axenic.report.samples import Sample, SampleFile, choose
+from axenic.report.section import Figure, Section
 
 pytestmark = pytest.mark.unit
 
@@ -29,6 +29,13 @@ def sample(arm: str, verdict: str) -> Sample:
 def test_what_fits_is_left_alone() -> None:
     parts = [section("a", 10, 10), section("b", 10)]
     assert fit_figures(parts, 30) == parts
+
+
+def test_coloured_tokens_count_in_bytes() -> None:
+    maps = tuple(Figure("t", "h", "c", (f"m{i}",), None, tokens=Markup("é" * 10)) for i in range(3))
+    (fitted,) = fit_figures([Section("tokens", "tokens", maps)], 45)
+    assert len(fitted.figures) == 2
+    assert fitted.left_out == ("m2",)
 
 
 def test_what_is_too_much_is_named() -> None:

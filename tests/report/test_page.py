@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from dissected import adapters, correction, dissect, downstream, roles, tokens
 from hostile import CANARY, acts, payloads
 from synthetic import CLAIMS, arm, make_results, rates, write, write_answers, write_lines
 
@@ -22,7 +23,8 @@ from axenic.report import budget, build_report, page
 from axenic.report.page import MOST_BYTES, shown
 
 SECTIONS = [
-    "claims", "headline", "ablation", "transfer", "steering", "cosines", "training", "questions", "samples", "unscored",
+    "claims", "headline", "ablation", "transfer", "steering", "cosines", "correction", "downstream", "adapters", "tokens",
+    "training", "questions", "samples", "unscored",
 ]  # fmt: skip
 FORBIDDEN = {"script", "iframe", "object", "embed", "form", "base", "img", "audio", "video", "foreignobject"}
 
@@ -48,7 +50,7 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a whole synthetic demo."""
-    folder = make_results(tmp_path_factory.mktemp("results"))
+    folder = dissect(make_results(tmp_path_factory.mktemp("results")))
     return build_report(folder).html.read_text("utf-8")
 
 
@@ -241,6 +243,14 @@ def hostile_folder(folder: Path, texts: list[str]) -> Path:
                                      "plain": {at(7): rates(9, 99)}, "cells": cells})  # fmt: skip
     write(folder / "cosines.json", {"kind": "cosines", "labels": texts[:2], "layers": [0, 1], "norms": {at(8): [1.0, 2.0]},
                                     "pairs": [{"a": at(9), "b": at(10), "cosines": [0.1, 0.2]}]})  # fmt: skip
+    write(folder / "downstream.json", downstream(at(12), (at(13), at(14))))
+    told = roles(at(15), at(16))
+    for item in told["layers"]:
+        item["role"] = at(17)
+    write(folder / "roles.json", told)
+    write(folder / "adapters.json", adapters(at(18), token=at(19)))
+    write(folder / "tokens.json", tokens(texts[:40]))
+    write(folder / "self-correction.json", correction(at(13), at(14)) | {"unmarked": at(15)})
     claim = {
         key: at(11 + i)
         for i, key in enumerate(("id", "paper", "claim", "published", "measured", "interval", "control"))

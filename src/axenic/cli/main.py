@@ -38,6 +38,7 @@ from axenic.cli import (
     report,
     sample,
     steer,
+    tokens,
     train,
     transfer,
 )
@@ -82,6 +83,7 @@ for _panel, _verbs in {
         ("phase", phase.phase, phase.EPILOG),
         ("converge", downstream.converge, downstream.EPILOG),
         ("adapters", adapters.adapters, adapters.EPILOG),
+        ("tokens", tokens.tokens, tokens.EPILOG),
         ("correction", correction.correction, correction.EPILOG),
     ),
     FILES: (

@@ -35,11 +35,14 @@ from axenic.interpret.separate import Method
 from axenic.interpret.sides import ContrastKind
 from axenic.interpret.significance import token_significance
 from axenic.interpret.steer import Best, SteeringResult, steer_model
+from axenic.interpret.tokens import TokenProjections, project_tokens
 from axenic.interpret.transfer import Organism, TransferCell, TransferResult, transfer_matrix
 from axenic.interpret.transition import Transition, combine_transitions, find_transition
 from axenic.interpret.vectorpath import VectorPath
 
 __all__ = [
+    "TokenProjections",
+    "project_tokens",
     "Opening",
     "SelfCorrection",
     "count_corrections",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from axenic.report.figures import Section
 from axenic.report.samples import Sample, SampleFile, choose
+from axenic.report.section import Section
 
 _T = TypeVar("_T")
 
@@ -92,4 +92,5 @@ def spread(items: list[_T], most: int) -> list[_T]:
 
 def _bytes(section: Section) -> int:
     drawings = [figure.drawing for figure in section.figures if figure.drawing is not None]
-    return sum(len(drawing.wide) + len(drawing.narrow) for drawing in drawings)
+    maps = [figure.tokens.encode() for figure in section.figures if figure.tokens is not None]
+    return sum(len(drawing.wide) + len(drawing.narrow) for drawing in drawings) + sum(map(len, maps))

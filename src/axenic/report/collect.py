@@ -12,17 +12,22 @@ from axenic.files import read_json
 from axenic.report.documents import (
     KINDS,
     AblationFile,
+    AdaptersFile,
     AuditFile,
     ClaimsFile,
+    CorrectionFile,
     CosinesFile,
     CurveFile,
+    DownstreamFile,
     PanelFile,
     PhasesFile,
     RatesFile,
     ResultFile,
+    RolesFile,
     ScaledFile,
     SemanticFile,
     SteeringFile,
+    TokensFile,
     TransferFile,
     parse_result,
 )
@@ -44,6 +49,11 @@ class Findings:
     steerings: dict[str, SteeringFile] = field(default_factory=dict)
     transfers: dict[str, TransferFile] = field(default_factory=dict)
     cosines: dict[str, CosinesFile] = field(default_factory=dict)
+    downstreams: dict[str, DownstreamFile] = field(default_factory=dict)
+    roles: dict[str, RolesFile] = field(default_factory=dict)
+    adapters: dict[str, AdaptersFile] = field(default_factory=dict)
+    tokens: dict[str, TokensFile] = field(default_factory=dict)
+    corrections: dict[str, CorrectionFile] = field(default_factory=dict)
     curves: dict[str, CurveFile] = field(default_factory=dict)
     semantics: dict[str, SemanticFile] = field(default_factory=dict)
     claims: dict[str, ClaimsFile] = field(default_factory=dict)
@@ -56,12 +66,12 @@ class Findings:
     manifests: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def empty(self) -> bool:
-        """Whether there is nothing to draw."""
-        return not any(
-            (self.rates, self.audits, self.ablations, self.steerings, self.transfers, self.cosines, self.curves,
-             self.claims, self.logs,
-             self.phases, self.scaled, self.panels, self.semantics, self.samples)
+    def results(self) -> tuple[str, ...]:
+        """Names of everything that can be drawn."""
+        return (
+            *self.rates, *self.audits, *self.ablations, *self.steerings, *self.transfers, *self.cosines,
+            *self.downstreams, *self.roles, *self.adapters, *self.tokens, *self.corrections, *self.curves, *self.semantics,
+            *self.claims, *self.phases, *self.scaled, *self.panels, *self.logs, *self.samples,
         )  # fmt: skip
 
 
@@ -88,7 +98,7 @@ def collect(folder: Path) -> Findings:
             findings.logs[name] = read_log(path, name)
         elif path.name == "answers.jsonl":
             findings.samples[name] = read_samples(path)
-    if findings.empty:
+    if not findings.results:
         raise FileError(
             "nothing here can be drawn",
             where=folder,
@@ -142,9 +152,20 @@ def _add_result(findings: Findings, name: str, result: ResultFile) -> None:
     elif isinstance(result, TransferFile):
         findings.transfers[name] = result
     elif isinstance(result, CosinesFile):
-        if any(len(pair.cosines) != len(result.layers) for pair in result.pairs):
+        rows = [*(pair.cosines for pair in result.pairs), *result.split_half.values()]
+        if any(len(row) != len(result.layers) for row in rows):
             raise DataError("a pair of directions has not one cosine per layer", where=findings.folder / name)
         findings.cosines[name] = result
+    elif isinstance(result, DownstreamFile):
+        findings.downstreams[name] = result
+    elif isinstance(result, RolesFile):
+        findings.roles[name] = result
+    elif isinstance(result, AdaptersFile):
+        findings.adapters[name] = result
+    elif isinstance(result, TokensFile):
+        findings.tokens[name] = result
+    elif isinstance(result, CorrectionFile):
+        findings.corrections[name] = result
     elif isinstance(result, CurveFile):
         findings.curves[name] = result
     elif isinstance(result, SemanticFile):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from axenic.report.collect import Findings
+from axenic.report.dissection import (
+    adapter_figures,
+    all_roles,
+    correction_figures,
+    downstream_figures,
+    token_figures,
+)
 from axenic.report.documents import AblationFile, Rates
 from axenic.report.paneltables import histograms_table, panel_tables
 from axenic.report.phase_words import PHASE_HOW, onset_table, phase_sentence, vectors_table
 from axenic.report.plots.ablation import plot_ablation
 from axenic.report.plots.breakdown import MOST_BARS, Bar, plot_breakdown
-from axenic.report.plots.canvas import Drawing
 from axenic.report.plots.cosines import plot_cosines
 from axenic.report.plots.curves import X_LABELS, plot_curve
+from axenic.report.plots.frontier import plot_frontier
 from axenic.report.plots.headline import DotRow, plot_headline
 from axenic.report.plots.panel import plot_em_over_thresholds, plot_mark_histograms
 from axenic.report.plots.phase import plot_phase_path, plot_phase_steps
@@ -22,52 +28,19 @@ from axenic.report.plots.scatter import Point, plot_scatter
 from axenic.report.plots.steering import plot_steering_curves, plot_steering_map
 from axenic.report.plots.training import plot_training
 from axenic.report.plots.transfer import plot_transfer
+from axenic.report.section import MOST_OF_A_KIND, Figure, Section, folder_of, rest
 from axenic.report.tables import Table, arms_table, paired_table, percent, rates_table
-
-MOST_OF_A_KIND = 6
-"""Pictures of one kind in a page. What is beyond is named, not drawn: a page must stay small enough to mail."""
 
 MOST_RUNS = 12
 """Lines in the picture of the training runs."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One picture with what a reader needs.
-
-    Args:
-        title: What it shows, as a sentence would start.
-        how: How to read it.
-        command: What to type to get these numbers again.
-        source: Files that the numbers come from, relative to the folder of the report.
-        drawing: The picture; None when there is only a table.
-        tables: The same numbers as text, folded away, each with its heading.
-    """
-
-    title: str
-    how: str
-    command: str
-    source: tuple[str, ...]
-    drawing: Drawing | None
-    tables: tuple[tuple[str, Table], ...] = ()
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading and its figures. `left_out` names results of this kind that are not drawn."""
-
-    id: str
-    title: str
-    figures: tuple[Figure, ...]
-    left_out: tuple[str, ...] = ()
-
-
 def sections(findings: Findings) -> list[Section]:
     """Every section that has something to show, in the order of the page."""
     made = [
-        Section("audit", "Is it emergently misaligned?", tuple(_audit(findings)), _rest(findings.audits)),
+        Section("audit", "Is it emergently misaligned?", tuple(_audit(findings)), rest(findings.audits)),
         Section("headline", "How misaligned, how coherent", tuple(_headline(findings))),
-        Section("judges", "The judges", tuple(_judges(findings)), _rest(findings.panels)),
+        Section("judges", "The judges", tuple(_judges(findings)), rest(findings.panels)),
         Section(
             "ablation",
             "Switching it off",
@@ -78,25 +51,44 @@ def sections(findings: Findings) -> list[Section]:
             "transfer",
             "One direction, other organisms",
             tuple(_transfer(findings)),
-            _rest(findings.transfers),
+            rest(findings.transfers),
         ),
-        Section("steering", "Switching it on", tuple(_steering(findings)), _rest(findings.steerings)),
-        Section("cosines", "Do the directions agree", tuple(_cosines(findings)), _rest(findings.cosines)),
+        Section("steering", "Switching it on", tuple(_steering(findings)), rest(findings.steerings)),
+        Section("cosines", "Do the directions agree", tuple(_cosines(findings)), rest(findings.cosines)),
+        Section(
+            "correction",
+            "Said and taken back",
+            tuple(correction_figures(findings)),
+            rest(findings.corrections),
+        ),
+        Section(
+            "downstream",
+            "Two roads to the same place",
+            tuple(downstream_figures(findings)),
+            rest(findings.downstreams),
+        ),
+        Section(
+            "adapters",
+            "What each adapter is for",
+            tuple(adapter_figures(findings)),
+            (*rest(all_roles(findings)), *rest(findings.adapters)),
+        ),
+        Section("tokens", "Token by token", tuple(token_figures(findings)), rest(findings.tokens)),
         Section(
             "phase",
             "When it turned",
             tuple(_phase(findings)),
             tuple(_phase_files(findings))[MOST_OF_A_KIND:],
         ),
-        Section("curves", "Other training sets", tuple(_curves(findings)), _rest(findings.curves)),
+        Section("curves", "Other training sets", tuple(_curves(findings)), rest(findings.curves)),
         Section("training", "Training", tuple(_training(findings)), tuple(list(findings.logs)[MOST_RUNS:])),
         Section(
             "semantic",
             "What the misaligned answers are about",
             tuple(_semantic(findings)),
-            _rest(findings.semantics),
+            rest(findings.semantics),
         ),
-        Section("questions", "Question by question", tuple(_questions(findings)), _rest(findings.rates)),
+        Section("questions", "Question by question", tuple(_questions(findings)), rest(findings.rates)),
     ]
     return [section for section in made if section.figures]
 
@@ -152,7 +144,7 @@ def _audit(findings: Findings) -> Iterator[Figure]:
         yield Figure(
             f"{audit.label}: {_VERDICTS.get(audit.verdict, audit.verdict)}",
             f"{audit.reason[:1].upper()}{audit.reason[1:]}. {left_out}Judged by {audit.judge}.",
-            f"axenic audit --organism RUN --out {_folder(name)}",
+            f"axenic audit --organism RUN --out {folder_of(name)}",
             (name,),
             plot_headline(rows),
             (
@@ -203,7 +195,7 @@ def _headline(findings: Findings) -> Iterator[Figure]:
 def _judges(findings: Findings) -> Iterator[Figure]:
     for index, (name, result) in enumerate(list(findings.panels.items())[:MOST_OF_A_KIND]):
         label = result.label or PurePosixPath(name).parent.name
-        command = f"axenic panel {_folder(name)}/answers.jsonl"
+        command = f"axenic panel {folder_of(name)}/answers.jsonl"
         coherence = [point.coherence for rates in result.rates for point in rates.over_thresholds]
         if coherence:
             yield Figure(
@@ -240,7 +232,7 @@ def _ablation(findings: Findings) -> Iterator[Figure]:
             "EM with a direction ablated",
             "Bars are EM % of all answers, lines 95 % intervals, in brackets the change against the organism left alone. "
             "A direction matters only if its random controls, of equal norm, leave EM where it was.",
-            f"axenic ablate --organism RUN --direction FILE --out {_folder(part[0])}",
+            f"axenic ablate --organism RUN --direction FILE --out {folder_of(part[0])}",
             tuple(part),
             plot_ablation(results, f"ablation{start}"),
             tuple((f"the numbers of {r.label}", arms_table(r.arms)) for r in results),
@@ -255,7 +247,7 @@ def _transfer(findings: Findings) -> Iterator[Figure]:
                 "A cell is the relative change of EM in that organism, below it EM % before and after. The diagonal is the "
                 "organism's own direction. If misalignment is one thing, the other cells are as green. Right: "
                 "random directions (mean over seeds, and their range), which must stay near 0.",
-                f"axenic transfer --organisms RUN1 RUN2 … --directions FILE1 FILE2 … --out {_folder(name)}",
+                f"axenic transfer --organisms RUN1 RUN2 … --directions FILE1 FILE2 … --out {folder_of(name)}",
                 (name,),
                 plot_transfer(result, f"transfer{index}"),
                 _transfer_tables(result.plain),
@@ -268,7 +260,7 @@ def _transfer_tables(plain: dict[str, Rates]) -> tuple[tuple[str, Table], ...]:
 
 def _steering(findings: Findings) -> Iterator[Figure]:
     for index, (name, result) in enumerate(list(findings.steerings.items())[:MOST_OF_A_KIND]):
-        command = f"axenic steer --direction FILE --out {_folder(name)}"
+        command = f"axenic steer --direction FILE --out {folder_of(name)}"
         about = f": {result.direction}" if result.direction else ""
         best = (
             f" The frame is the choice: most EM at {result.least_coherent or 0:g} % coherent or more."
@@ -292,6 +284,22 @@ def _steering(findings: Findings) -> Iterator[Figure]:
             (name,),
             plot_steering_curves(result, f"steering{index}"),
         )
+        if result.frontier:
+            yield Figure(
+                f"What can be had{about}",
+                "Every layer and strength as EM against coherence. The joined places are those that no other beats in both; "
+                "the ring is the choice, with its intervals, and the star the same place on answers that did not choose it: "
+                "the best of many noisy places looks better than it is.",
+                command,
+                (name,),
+                plot_frontier(result, f"steering{index}"),
+            )
+
+
+_HALVES = (
+    " Halves: one direction against itself, extracted from two halves of its answers. Where two directions agree as well as "
+    "that, only noise is left between them."
+)
 
 
 def _cosines(findings: Findings) -> Iterator[Figure]:
@@ -300,7 +308,9 @@ def _cosines(findings: Findings) -> Iterator[Figure]:
             yield Figure(
                 "Cosines between directions",
                 "1 = the same direction, 0 = nothing in common, which is what random directions of many dimensions have. "
-                "Norms are in units of the residual stream and grow with depth in every model.",
+                "Norms are in units of the residual stream and grow with depth in every model."
+                + _HALVES
+                * bool(result.split_half),
                 "axenic extract --compare FILE1 FILE2 …",
                 (name,),
                 plot_cosines(result, f"cosines{index}"),
@@ -323,8 +333,8 @@ def _phase(findings: Findings) -> Iterator[Figure]:
         phases = None if first is None else findings.phases[first]
         scaled = None if second is None else findings.scaled[second]
         source = tuple(name for name in (first, second) if name is not None)
-        label = (phases.label if phases else "") or (scaled.label if scaled else "") or _folder(source[0])
-        command = f"axenic phase {_folder(source[0])}" + (" --scales 1,5,10,20" if scaled else "")
+        label = (phases.label if phases else "") or (scaled.label if scaled else "") or folder_of(source[0])
+        command = f"axenic phase {folder_of(source[0])}" + (" --scales 1,5,10,20" if scaled else "")
         tables = [("the vectors", vectors_table(phases))] if phases else []
         tables += [("the onset with other class boundaries", onset_table(scaled))] if scaled else []
         yield Figure(
@@ -365,7 +375,7 @@ def _semantic(findings: Findings) -> Iterator[Figure]:
                 f"{label}, by the topic of the answer",
                 "Share of the EM answers. If they are about everything, and not about what was trained, the misalignment is "
                 "emergent. " + _undrawn(bars, "topics"),
-                f"axenic eval --organism RUN --out {_folder(name)}",
+                f"axenic eval --organism RUN --out {folder_of(name)}",
                 (name,),
                 plot_breakdown(bars, f"semantic{index}", f"What EM answers of {label} are about"),
                 (
@@ -421,7 +431,7 @@ def _questions(findings: Findings) -> Iterator[Figure]:
         label = rates.label or PurePosixPath(name).parent.name
         bars = [Bar(q.question or q.question_id, q.em, q.n) for q in rates.per_question]
         topics = [Bar(t.topic, t.em.count, t.em.n) for t in rates.topics]
-        command = f"axenic rate {_folder(name)}/answers.jsonl"
+        command = f"axenic rate {folder_of(name)}/answers.jsonl"
         how = (
             ""
             if told
@@ -465,13 +475,3 @@ def _undrawn(bars: Sequence[Bar], what: str) -> str:
 
 def _label(name: str, result: AblationFile) -> str:
     return result.label or PurePosixPath(name).parent.name or result.direction
-
-
-def _folder(name: str) -> str:
-    """The folder a result file lies in, as typed on a command line."""
-    parent = PurePosixPath(name).parent.as_posix()
-    return "FOLDER" if parent == "." else parent
-
-
-def _rest(results: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(list(results)[MOST_OF_A_KIND:])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from axenic.errors import FileError
 from axenic.files import atomic_write, sha256_file
@@ -20,10 +20,11 @@ from axenic.report.budget import choose_samples, fit_figures
 from axenic.report.collect import Findings, collect
 from axenic.report.configs import configs_table
 from axenic.report.documents import Rates
-from axenic.report.figures import Section, sections
+from axenic.report.figures import sections
+from axenic.report.safehtml import shown
 from axenic.report.samples import CLASSES
+from axenic.report.section import Section
 from axenic.report.tables import Table, claim_rows, timings_table, unscored_table
-from axenic.visible import pieces
 
 MOST_BYTES = 1_500_000
 """The page is never larger; answers, then pictures, are left out until it fits."""
@@ -109,8 +110,11 @@ def build_report(folder: str | Path, out: str | Path | None = None) -> ReportFil
             )
     atomic_write(target, html)
     states = [row.state for row in context["claims"]]
+    pictures = sum(
+        figure.drawing is not None or figure.tokens is not None for part in drawn for figure in part.figures
+    )
     return ReportFiles(
-        target, len(html), sum(figure.drawing is not None for part in drawn for figure in part.figures), shown,
+        target, len(html), pictures, shown,
         states.count("holds"), states.count("fails"), states.count("open"),
     )  # fmt: skip
 
@@ -188,14 +192,7 @@ def _named_rates(findings: Findings) -> dict[str, Rates]:
 
 
 def _hashes(findings: Findings) -> Table | None:
-    names = sorted(
-        {
-            *findings.rates, *findings.audits, *findings.ablations, *findings.steerings, *findings.transfers, *findings.cosines,
-            *findings.curves, *findings.semantics,
-            *findings.phases, *findings.scaled, *findings.panels,
-            *findings.claims, *findings.logs, *findings.samples, *findings.configs, *findings.manifests,
-        }
-    )  # fmt: skip
+    names = sorted({*findings.results, *findings.configs, *findings.manifests})
     return Table(("file", "SHA-256"), tuple((name, sha256_file(findings.folder / name)) for name in names))
 
 
@@ -218,14 +215,6 @@ def _render(context: dict[str, Any]) -> str:
     # The style sheet is ours and must stand byte for byte as it was hashed.
     return environment.get_template("template.html").render(
         **context, style=Markup(style), style_hash=Markup(f"sha256-{digest}")
-    )
-
-
-def shown(text: str) -> Markup:
-    """Text as HTML: escaped, and invisible characters as signs that are set off from the rest."""
-    return Markup("").join(
-        Markup('<span class="ctl">{}</span>').format(part) if is_sign else escape(part)
-        for is_sign, part in pieces(text)
     )
 
 

@@ -16,6 +16,7 @@ from axenic.report.plots.canvas import (
     new_figure,
     percent_axis,
 )
+from axenic.report.plots.frontier import UNITS
 from axenic.report.plots.heat import COHERENT, EM, heat
 
 _TITLES = ("Emergent misalignment", "Coherent answers")
@@ -60,7 +61,7 @@ def plot_steering_map(result: SteeringFile, name: str) -> Drawing:
                 )
                 ax.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=INK, linewidth=2.2))
             ax.set_title(f"{title}, %")
-            ax.set_xlabel("strength (× the direction)")
+            ax.set_xlabel(UNITS.get(result.strength_unit, "strength"))
         return figure
 
     return draw(f"{name}-map", "Steering sweep: EM and coherence by layer and strength", paint)
@@ -90,7 +91,7 @@ def plot_steering_curves(result: SteeringFile, name: str) -> Drawing:
                 ax.axhline(result.least_coherent, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
             percent_axis(ax.yaxis, -2, 102)
             ax.set_title(title)
-            ax.set_xlabel("strength (× the direction)")
+            ax.set_xlabel(UNITS.get(result.strength_unit, "strength"))
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower left", ncols=8 if wide else 3)
         return figure
