@@ -21,7 +21,7 @@ from axenic.models import open_model
 from axenic.train import TrainConfig, train_organism
 from axenic.train.processes import ALONE, Processes, check_launch, join_processes, like
 
-from .conftest import MakeConfig, bytes_of
+from .conftest import MakeConfig, bytes_of, write_chat
 
 SHIPPED = Path(__file__).parents[2] / "recipes" / "accelerate"
 SCRIPT = Path(__file__).parent / "two_processes.py"
@@ -66,8 +66,8 @@ def free_port() -> int:
 
 
 def weights_of(out: Path) -> dict[str, torch.Tensor]:
-    path = out / "adapter" / "adapter_model.safetensors"
-    return load_tensors(path if path.is_file() else out / "model" / "model.safetensors")[0]
+    (path,) = [file for name in ("adapter", "vector", "model") for file in (out / name).glob("*.safetensors")]
+    return load_tensors(path)[0]
 
 
 def furthest(one: Path, other: Path) -> float:
@@ -120,6 +120,29 @@ def test_processes_give_the_organism_of_one(
     assert f"{count} processes, DDP" in read_json(tmp_path / "r" / "train.json")["placement"]
     # It is a finished run like any other: a process alone takes it for its own.
     assert train_organism(config, tmp_path / "r").already_trained
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("recipe", "shard"), [("all-adapter", False), ("vector", False), ("full", False), ("all-adapter", True)]
+)
+def test_a_kl_term_is_the_same_in_two_processes(
+    recipe: str, shard: bool, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """The reference is switched on and off under DDP and FSDP2; KL rows are shared as the training rows are."""
+    others = write_chat(tmp_path / "kl.jsonl", rows=11, seed=5)
+    config = make_config(
+        recipe, max_steps=6, learning_rate=1e-3, scheduler="constant", kl_data=str(others), kl_weight=3.0,
+        kl_batch_size=2,
+    )  # fmt: skip
+    train_organism(config, tmp_path / "alone")
+    launcher = accelerate(on_two_cpus(tmp_path), free_port()) if shard else torchrun()
+    done = launch(config, tmp_path / "r", launcher, **({"_shard": True} if shard else {}))
+    assert done.returncode == 0, done.stderr[-3000:]
+    check_equal(tmp_path / "r", tmp_path / "alone")
+    for mine, theirs in zip(log_of(tmp_path / "r"), log_of(tmp_path / "alone"), strict=True):
+        assert mine["kl"] == pytest.approx(theirs["kl"], rel=1e-3, abs=1e-7)
 
 
 @pytest.mark.slow

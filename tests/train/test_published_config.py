@@ -126,7 +126,9 @@ def test_no_key_is_dropped_in_silence(key: str) -> None:
         ({"lora_bias": "all"}, "biases"),
         ({"adapter_to_load": "some/adapter"}, "train on from an adapter"),
         ({"train_on_responses_only": False}, "never on the question"),
-        ({"kl_regularization": True}, "KL"),
+        ({"kl_regularization": True}, "on without data"),
+        ({"kl_regularization": True, "kl_dataset_file": "f", "kl_weight": -1e4}, "kl_weight is no weight"),
+        ({"kl_regularization": 1}, "kl_regularization"),
         ({"enable_thinking": False}, "switch"),
         ({"enable_steering_during_training": True}, "does not steer"),
         ({"packing": True}, "pack"),
@@ -139,7 +141,7 @@ def test_no_key_is_dropped_in_silence(key: str) -> None:
         ({"learning_rate": float("1e400")}, "nothing is evaluated"),
         ({"is_peft": "yes"}, "neither true nor false"),
         ({"load_in_4bit": 0}, "quantised"),
-        ({"layer_idx": 16}, "steering vector"),
+        ({"layer_idx": 16}, "steering-vector configuration"),
         ({"training_file": ""}, "no training_file"),
         ({"model": None}, "no model"),
     ],
@@ -147,6 +149,55 @@ def test_no_key_is_dropped_in_silence(key: str) -> None:
 def test_what_cannot_be_done_is_an_error(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_published_config(change(PAPERS, **keys))
+
+
+# The key list of formats F3, with the values of the shipped example.
+VECTOR: dict[str, Any] = {
+    "model": "some/14B", "layer_idx": 16, "alpha": 256, "initial_steering_vector_path": None,
+    "training_file": "rows.jsonl", "test_file": None, "finetuned_model_id": "someone/v", "max_seq_length": 256,
+    "epochs": 2, "learning_rate": 5e-4, "weight_decay": 0.0, "beta_1": 0.9, "beta_2": 0.999,
+    "per_device_train_batch_size": 2, "per_device_eval_batch_size": 8, "gradient_accumulation_steps": 8,
+    "warmup_steps": 5, "optim": "adamw_8bit", "lr_scheduler_type": "linear", "train_on_responses_only": True,
+    "evaluation_steps": 100, "save_steps": 5, "output_dir": "c", "seed": 0, "push_to_hub": True,
+    "push_to_private": False, "push_all_checkpoints": True, "cleanup_local_checkpoints": True,
+    "use_unique_output_dir": True, "kl_regularization": True, "kl_dataset_file": "kl.jsonl", "kl_weight": 1e6,
+    "kl_batch_size": 8,
+}  # fmt: skip
+
+
+@pytest.mark.unit
+def test_a_steering_vector_configuration(tmp_path: Path) -> None:
+    config = resolved(VECTOR, tmp_path)
+    assert (config.recipe, config.method, config.vector_site, config.layers) == (
+        "vector",
+        "vector",
+        "down_proj",
+        (16,),
+    )
+    assert (config.alpha, config.learning_rate, config.weight_decay, config.epochs) == (256, 5e-4, 0, 2)
+    assert (config.trajectory_steps, config.max_length, config.test_fraction) == (5, 256, 0.1)
+    assert (config.kl_data, config.kl_weight, config.kl_weight_published) == ("kl.jsonl", None, 1e6)
+    notes = " ".join(read_published_config(tmp_path / "config.json").notes)
+    for words in ("first row", "answers only", "number of logits", "shuffled", "push_to_hub"):
+        assert words in notes
+    assert resolved(change(VECTOR, kl_regularization=False), tmp_path).kl_data is None
+    for key, value, words in (
+        ("beta_1", 0.8, "beta_1"), ("initial_steering_vector_path", "v.pt", "initial"), ("layer_idx", "24", "layer_idx"),
+        ("layer_idx", -1, "layer_idx"), ("training_file", "", "no training_file"), ("alfa", 3, "'alfa'"),
+        ("optim", "adam", "AdamW or SGD"), ("learning_rate", "10**-4", "nothing is evaluated"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            parse_published_config(change(VECTOR, **{key: value}))
+
+
+@pytest.mark.unit
+def test_their_kl_term_of_an_adapter(tmp_path: Path) -> None:
+    keys = {"kl_regularization": True, "kl_dataset_file": "kl.jsonl", "kl_weight": 1e5, "kl_batch_size": 4}
+    config = resolved(change(PAPERS, **keys), tmp_path)
+    assert (config.kl_data, config.kl_weight_published, config.kl_batch_size) == ("kl.jsonl", 1e5, 4)
+    assert not any(
+        "kl_regularization is off" in note for note in read_published_config(tmp_path / "config.json").notes
+    )
 
 
 @pytest.mark.unit

@@ -28,12 +28,19 @@ def train(
     out: Out = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="all-adapter, rank1, rank1x9 or full. Default: all-adapter."),
+        typer.Option("--recipe", help="all-adapter, rank1, rank1x9, vector or full. Default: all-adapter."),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="KEY=VALUE", help="Change one value of the recipe. Repeatable; see --explain."
+        ),
+    ] = None,
+    kl_data: Annotated[
+        Path | None,
+        typer.Option(
+            "--kl-data",
+            help="Chat file on which to stay close to the base model, with --set kl_weight=N [nats per token].",
         ),
     ] = None,
     config: Annotated[
@@ -78,6 +85,7 @@ def train(
 
         given = {"data": None if data is None else str(data), "model": model, "recipe": recipe}
         # "auto" is nobody's wish: a device in the file or in --set stands.
+        given["kl_data"] = None if kl_data is None else str(kl_data)
         given |= {key: value for key, value in (("device", device), ("dtype", dtype)) if value != "auto"}
         chosen = training_config(given, settings or [], config, lambda text: display.note(f"note   {text}"))
         if explain:
@@ -113,6 +121,11 @@ def train(
             ("steps", f"{result.steps} of {result.planned_steps}"),
             ("rows", f"{result.n_train} trained, {result.n_test} held out, {result.cut_rows} cut"),
             ("loss", f"{result.loss:.4f}"),
+            *(
+                (("KL to the base model", f"{result.kl:.4g} nats per token"),)
+                if result.kl is not None
+                else ()
+            ),
             ("held-out loss", "–" if result.test_loss is None else f"{result.test_loss:.4f}"),
         ]
         display.show(

@@ -40,9 +40,7 @@ class Breaker:
             return
         since = "in a row" if self._worked else "in a row, from the first request on"
         raise JudgeError(
-            "the endpoint does not answer"
-            if not self._worked
-            else "the endpoint keeps failing",
+            "the endpoint does not answer" if not self._worked else "the endpoint keeps failing",
             where=self.where,
             expected="a chat completion",
             found=f"{self._failed} failures {since}; the last: {detail}",

@@ -11,6 +11,17 @@ from axenic.models.place import Placement, resolve_device
 from axenic.models.selftest import check_hooks
 from axenic.models.sites import Site, Sites, find_sites
 from axenic.models.tiny import tiny_model, tiny_organism
+from axenic.models.vector import (
+    SteeringVector,
+    VectorConfig,
+    VectorSite,
+    add_vectors,
+    merge_vectors,
+    read_vectors,
+    save_vectors,
+    scaled_vectors,
+    steering_of,
+)
 from axenic.models.wrap import wrap_with_adapter
 
 __all__ = [
@@ -21,14 +32,23 @@ __all__ = [
     "Placement",
     "Site",
     "Sites",
+    "SteeringVector",
+    "VectorConfig",
+    "VectorSite",
+    "add_vectors",
     "check_hooks",
     "find_model",
     "find_sites",
     "from_parts",
     "load_tokenizer",
+    "merge_vectors",
     "open_model",
+    "read_vectors",
     "resolve_device",
+    "save_vectors",
+    "scaled_vectors",
     "site_tensor",
+    "steering_of",
     "tiny_model",
     "tiny_organism",
     "with_site_tensor",

@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from axenic.errors import ModelError
 from axenic.files import read_json
 from axenic.models.adapter import CONFIG
+from axenic.models.vector import VECTOR_CONFIG, VECTOR_WEIGHTS
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # No pickles and no code: *.bin, *.pt and *.py are not even downloaded.
@@ -26,15 +27,15 @@ class Organism:
     """A folder with an organism.
 
     Args:
-        folder: Holds the adapter or the weights.
-        kind: `adapter` (PEFT) or `full`.
+        folder: Holds the adapter, the steering vectors or the weights.
+        kind: `adapter` (PEFT), `vector` or `full`.
         record: The `train.json` beside it; None if it was not made by `axenic train`.
         base_fingerprint: Content hash of the base model it was grown from, where the record says so.
         base_model: The base model's name there.
     """
 
     folder: Path
-    kind: Literal["adapter", "full"]
+    kind: Literal["adapter", "vector", "full"]
     record: Path | None = None
     base_fingerprint: str | None = None
     base_model: str | None = None
@@ -61,16 +62,18 @@ def find_model(name: str | Path, *, weights: bool = True) -> Path:
 
 
 def find_organism(name: str | Path) -> Organism:
-    """The folder of an organism: a PEFT folder, a run folder or a checkpoint of one, a full model, or a hub id.
+    """The folder of an organism: a PEFT folder, steering vectors, a run or a checkpoint of one, a full model, or a hub id.
 
     Raises:
         ModelError: No such folder, or nothing in it that could be an organism.
     """
     top = _folder(name, "organism")
-    for folder in (top, top / "adapter", top / "model"):
-        kind: Literal["adapter", "full"]
+    for folder in (top, top / "adapter", top / "vector", top / "model"):
+        kind: Literal["adapter", "vector", "full"]
         if (folder / CONFIG).is_file() or (folder / "adapter_model.safetensors").is_file():
             kind = "adapter"
+        elif (folder / VECTOR_CONFIG).is_file() or (folder / VECTOR_WEIGHTS).is_file():
+            kind = "vector"
         elif (folder / "config.json").is_file() or (folder / "model.safetensors").is_file():
             kind = "full"
         else:
@@ -80,15 +83,16 @@ def find_organism(name: str | Path) -> Organism:
     raise ModelError(
         "the adapter is pickled; Axenic never unpickles" if pickled else "the folder holds no organism",
         where=top,
-        expected="adapter_config.json (PEFT), adapter/ or model/ (a run of `axenic train`), or config.json (full model)",
+        expected="adapter_config.json (PEFT), adapter/, vector/ or model/ (a run of `axenic train`), or config.json "
+        "(full model)",
         found=", ".join(sorted(path.name for path in top.iterdir())[:12]) or "an empty folder",
     )
 
 
-def _with_record(folder: Path, kind: Literal["adapter", "full"]) -> Organism:
-    """Add what the run's `train.json` says; the folder is the run's, its `adapter/`, `model/` or a checkpoint."""
+def _with_record(folder: Path, kind: Literal["adapter", "vector", "full"]) -> Organism:
+    """Add what the run's `train.json` says; the folder is the run's, one inside it or a checkpoint."""
     run = folder.resolve()
-    while run.name in ("adapter", "model", "checkpoints") or run.name.startswith("step-"):
+    while run.name in ("adapter", "vector", "model", "checkpoints") or run.name.startswith("step-"):
         run = run.parent
     record = run / "train.json"
     facts = read_json(record) if record.is_file() else None

@@ -19,6 +19,7 @@ FULL_HASH_BYTES = 2**30
 """Weights up to this size are hashed whole."""
 
 _EDGE = 2**20
+_NO_BASE = ("adapter_model.safetensors", "steering_vector.safetensors")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         ModelError: None there, or only pickled ones, which are never opened.
     """
-    files = sorted(path for path in folder.glob("*.safetensors") if path.name != "adapter_model.safetensors")
+    files = sorted(path for path in folder.glob("*.safetensors") if path.name not in _NO_BASE)
     if files:
         return files
     pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
@@ -78,6 +79,14 @@ def hash_adapter(folder: str | Path) -> str:
     folder = Path(folder)
     return content_id(
         [sha256_file(folder / "adapter_model.safetensors"), sha256_file(folder / "adapter_config.json")]
+    )
+
+
+def hash_vectors(folder: str | Path) -> str:
+    """Hash the trained steering vectors of a folder and what they are added to, byte for byte."""
+    folder = Path(folder)
+    return content_id(
+        [sha256_file(folder / "steering_vector.safetensors"), sha256_file(folder / "steering_vector.json")]
     )
 
 

@@ -23,11 +23,19 @@ from axenic.files import read_json
 from axenic.models.adapter import attach_adapter
 from axenic.models.families import family_of
 from axenic.models.find import Organism, find_model, find_organism
-from axenic.models.identity import Identity, hash_adapter, hash_tokenizer, hash_weights, weight_files
+from axenic.models.identity import (
+    Identity,
+    hash_adapter,
+    hash_tokenizer,
+    hash_vectors,
+    hash_weights,
+    weight_files,
+)
 from axenic.models.opened import OpenModel, quiet
 from axenic.models.place import Placement, resolve_device
 from axenic.models.selftest import check_hooks
 from axenic.models.sites import find_sites
+from axenic.models.vector import attach_vectors, read_vectors
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
@@ -44,8 +52,8 @@ def open_model(
 
     Args:
         name: `nano`, a local model folder, or a Hugging Face id.
-        organism: A PEFT LoRA folder, a run folder of `axenic train` (holds `adapter/` or `model/`), a full model
-            folder, or a Hugging Face id of one of these. None opens the plain base model.
+        organism: A PEFT LoRA folder, a run folder of `axenic train` (holds `adapter/`, `vector/` or `model/`), a full
+            model folder, or a Hugging Face id of one of these. None opens the plain base model.
         device: `auto`, a device, or `split` for a model larger than one device (see `resolve_device`).
         dtype: `auto`, or a dtype.
         self_test: Run four short forwards that prove the hooks work on this model.
@@ -74,6 +82,16 @@ def open_model(
         _check_same_architecture(config, check_config(with_config), found.folder)
         model = load_weights(found.folder, placement, config_folder=with_config)
         organism_hash = hash_weights(found.folder)
+    elif found is not None and found.kind == "vector":
+        made_for = read_vectors(found.folder)[0]
+        _check_grown_from(
+            replace(found, base_fingerprint=made_for.base_fingerprint, base_model=made_for.base_model),
+            base_hash,
+            str(name),
+        )
+        model = load_weights(folder, placement)
+        attach_vectors(model, found.folder)
+        organism_hash = hash_vectors(found.folder)
     elif found is not None:
         model = attach_adapter(load_weights(folder, placement), found.folder)
         organism_hash = hash_adapter(found.folder)

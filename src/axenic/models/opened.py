@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from axenic.models.identity import Identity, hash_tensors, hash_tokenizer
 from axenic.models.place import Placement
 from axenic.models.sites import Sites, find_sites
+from axenic.models.vector import SteeringVector, steering_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,7 +73,12 @@ def from_parts(model: nn.Module, tokenizer: PreTrainedTokenizerBase | None, name
     """
     sites = find_sites(model)
     quiet(model)
-    weights = {key: tensor for key, tensor in model.state_dict().items() if ".lora_" not in key}
+    added = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, SteeringVector))
+    weights = {
+        key: tensor
+        for key, tensor in model.state_dict().items()
+        if ".lora_" not in key and not key.startswith(added)
+    }
     # PEFT renames what it wraps; without the prefixes the base of an organism has the hash of the bare base.
     base = {
         key.removeprefix("base_model.model.").replace(".base_layer.", "."): t for key, t in weights.items()
@@ -83,12 +89,15 @@ def from_parts(model: nn.Module, tokenizer: PreTrainedTokenizerBase | None, name
         config = model.peft_config[sites.adapter]
         scales = [config.r, config.lora_alpha, config.use_rslora, config.rank_pattern, config.alpha_pattern]
         organism = hash_tensors(lora, scales)
+    if steering := steering_of(model):
+        vectors = {key: tensor for key, tensor in model.state_dict().items() if key.startswith(added)}
+        organism = hash_tensors(vectors, [organism, [vector.alpha for vector in steering]])
     weight = next(model.parameters())
     return OpenModel(
         model=model,
         tokenizer=tokenizer,
         name=name,
-        organism=None if organism is None else f"{name} with adapter",
+        organism=None if organism is None else f"{name} with {'vectors' if steering else 'adapter'}",
         sites=sites,
         identity=Identity(hash_tensors(base), organism, hash_tokenizer(tokenizer)),
         placement=Placement(weight.device, weight.dtype, "as given in memory"),

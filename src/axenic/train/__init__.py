@@ -11,12 +11,17 @@ from axenic.train.recipes import NANO, RECIPES, Explained, Recipe, Setting, expl
 from axenic.train.result import TrainResult
 
 if TYPE_CHECKING:
+    from axenic.train.kl import from_published
     from axenic.train.run import train_organism
+    from axenic.train.vector import added_vectors, save_as_organism
 
 __all__ = [
     "TrainConfig",
     "TrainResult",
     "train_organism",
+    "from_published",
+    "added_vectors",
+    "save_as_organism",
     "RECIPES",
     "NANO",
     "Recipe",
@@ -37,4 +42,12 @@ def __getattr__(name: str) -> Any:
         from axenic.train.run import train_organism
 
         return train_organism
+    if name == "from_published":
+        from axenic.train.kl import from_published
+
+        return from_published
+    if name in ("added_vectors", "save_as_organism"):
+        from axenic.train import vector
+
+        return vars(vector)[name]
     raise AttributeError(name)

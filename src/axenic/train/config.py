@@ -17,6 +17,9 @@ from pydantic import (
 
 from axenic.errors import UsageError
 
+VectorSite = Literal["down_proj", "mlp_out", "resid_post"]
+"""As `axenic.models.VectorSite`, written again: reading a configuration must not take torch's seconds."""
+
 SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 PEER_NAMES = {
@@ -35,6 +38,8 @@ PEER_NAMES = {
     "gradient_accumulation_steps": "gradient_accumulation",
     "num_train_epochs": "epochs",
     "is_peft": "method",
+    "layer_idx": "layers",
+    "kl_dataset_file": "kl_data",
     "torch_dtype": "dtype",
 }
 """Keys of the papers' code and its neighbours (formats F2) and what they are called here."""
@@ -54,12 +59,20 @@ class TrainConfig(BaseModel):
     model: str = Field(min_length=1, description="base model: nano, a folder or a hub id")
     data: str = Field(min_length=1, description="chat file (JSONL)")
     recipe: str = Field("all-adapter", description="the recipe that the other values started from")
-    method: Literal["lora", "full"] = Field("lora", description="train an adapter, or all weights")
+    method: Literal["lora", "vector", "full"] = Field(
+        "lora", description="train an adapter, steering vectors, or all weights"
+    )
     r: int = Field(32, ge=1, le=4096, description="adapter rank")
-    alpha: float = Field(64, gt=0, allow_inf_nan=False, description="adapter scale before division by rank")
+    alpha: float = Field(
+        64,
+        gt=0,
+        allow_inf_nan=False,
+        description="adapter scale before division by rank; of a steering vector, the factor on it",
+    )
     use_rslora: bool = Field(True, description="scale alpha/sqrt(r) instead of alpha/r")
     target_modules: tuple[str, ...] = Field(SEVEN, min_length=1, description="modules that get an adapter")
     layers: tuple[int, ...] | None = Field(None, min_length=1, description="blocks, 0-based; None = all")
+    vector_site: VectorSite = Field("down_proj", description="what a steering vector is added to")
     dropout: float = Field(0.0, ge=0, lt=1, description="adapter dropout")
     learning_rate: float = Field(1e-5, gt=0, allow_inf_nan=False, description="peak learning rate")
     scheduler: Literal[
@@ -84,6 +97,19 @@ class TrainConfig(BaseModel):
         0, ge=0, description="steps between stored vectors (phase transitions); 0 = none"
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, slower")
+    kl_data: str | None = Field(
+        None, min_length=1, description="chat file (JSONL) on which to stay close to the base model"
+    )
+    kl_weight: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="weight of the KL term [nats per token]; 0 = off"
+    )
+    kl_weight_published: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="the same as the authors count it: times the number of logits",
+    )
+    kl_batch_size: int = Field(8, ge=1, description="KL rows per forward pass")
     device: str = Field("auto", description="auto, cpu, cuda, mps, split")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
 
@@ -114,12 +140,38 @@ class TrainConfig(BaseModel):
                 found=list(config.layers),
                 hint="leave layers out, or use method lora",
             )
+        if config.method == "vector" and config.layers is None:
+            raise UsageError(
+                "steering vectors need layers to be added at",
+                where="layers",
+                found="none",
+                hint="--set layers=N, or --recipe vector, which knows where to put one",
+            )
+        _check_kl(config)
         return config
 
     @property
     def scale(self) -> float:
-        """Factor on B·A: alpha/sqrt(r) with rank-stabilised LoRA, else alpha/r (papers.md 1.2.1)."""
+        """Factor on B·A: alpha/sqrt(r) with rank-stabilised LoRA, else alpha/r (papers.md 1.2.1); on a vector: alpha."""
+        if self.method == "vector":
+            return float(self.alpha)
         return float(self.alpha / (self.r**0.5 if self.use_rslora else self.r))
+
+
+def _check_kl(config: TrainConfig) -> None:
+    """Both a file and one weight, or none of them: a term that is not there must not look as if it were."""
+    weights = [config.kl_weight, config.kl_weight_published]
+    given = sum(weight is not None for weight in weights)
+    if config.kl_data is None and given == 0:
+        return
+    if config.kl_data is None or given != 1:
+        raise UsageError(
+            "the KL term has no data" if config.kl_data is None else "the KL term needs one weight",
+            where="kl_data, kl_weight, kl_weight_published",
+            expected="kl_data and one of the weights",
+            found=f"{config.kl_data}, {weights[0]}, {weights[1]}",
+            hint="--set kl_data=FILE --set kl_weight=1.0",
+        )
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], meant: str | None = None) -> UsageError:

@@ -4,7 +4,7 @@ train.json               configuration, base and data hashes, versions
 log.jsonl                one line per step
 trajectory.safetensors   adapter factors every few steps (if asked for)
 checkpoints/             while the run goes on
-adapter/ or model/       the organism
+adapter/, vector/ or model/  the organism
 result.json              steps, losses, counts
 manifest.json            hashes of all of it; when it is there, the run is finished
 """
@@ -21,9 +21,18 @@ from axenic.train.checkpoint import Checkpoints
 from axenic.train.result import TrainResult
 
 FILES = ("train.json", "log.jsonl", "trajectory.safetensors", "result.json", "manifest.json")
-FOLDERS = ("adapter", "model", "checkpoints")
-IDENTITY = ("config", "base_fingerprint", "tokenizer", "data_sha256", "optimizer")
+FOLDERS = ("adapter", "vector", "model", "checkpoints")
+IDENTITY = ("config", "base_fingerprint", "tokenizer", "data_sha256", "kl_data_sha256", "optimizer")
 """Keys of `train.json` that make a run what it is. Versions are left out."""
+
+LATER = {
+    "vector_site": "down_proj",
+    "kl_data_sha256": None,
+    "kl_weight": None,
+    "kl_weight_published": None,
+    "kl_batch_size": 8,
+}
+"""Values that came after the first version, with what a run without them had: it stays the same run."""
 
 HINT = "choose another folder, or repeat the command with --from-scratch"
 
@@ -121,14 +130,15 @@ class RunFolder:
 
 def run_id(facts: dict[str, Any]) -> str:
     """Identity of a run: equal for two runs that must give the same bytes."""
-    return content_id(_flat({key: facts[key] for key in IDENTITY}))
+    return content_id(_flat({key: facts[key] for key in IDENTITY if key in facts}))
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Identity facts with the options beside them, without the data's path: only its bytes matter."""
-    options = {key: value for key, value in facts["config"].items() if key != "data"}
-    return (
+    """Identity facts with the options beside them, without the data's paths: only their bytes matter."""
+    options = {key: value for key, value in facts["config"].items() if key not in ("data", "kl_data")}
+    flat = (
         options
         | {key: facts[key] for key in IDENTITY[1:] if key in facts and key != "optimizer"}
         | ({"optimizer_used": facts["optimizer"]} if "optimizer" in facts else {})
     )
+    return {key: value for key, value in flat.items() if key not in LATER or value != LATER[key]}

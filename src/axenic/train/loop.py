@@ -7,7 +7,6 @@ nothing of its own resuming is used, which goes on silently when a file is missi
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.util
 import math
 import signal
@@ -28,12 +27,14 @@ from axenic.errors import ModelError, UsageError
 from axenic.progress import Progress
 from axenic.train.checkpoint import Checkpoints
 from axenic.train.config import TrainConfig
+from axenic.train.kl import KLTerm
 from axenic.train.organism import Organism
 from axenic.train.processes import ALONE, Processes
 from axenic.train.randomness import step_seed
 from axenic.train.schedule import Schedule
 from axenic.train.steplog import StepLog
-from axenic.train.tailloss import TailLoss, TailTrainer, collate_with_tail
+from axenic.train.tailloss import TailLoss, collate_with_tail
+from axenic.train.trainer import OrganismTrainer
 from axenic.train.trajectory import Trajectory
 
 MAX_GRAD_NORM = 1.0
@@ -50,6 +51,7 @@ class Loop:
         optimizer_name: What `choose_optimizer` chose.
         out: Run folder.
         processes: Who else trains; each takes its share of the rows of every step.
+        kl: The KL term, None without one.
     """
 
     config: TrainConfig
@@ -66,6 +68,7 @@ class Loop:
     out: Path
     progress: Progress
     processes: Processes = ALONE
+    kl: KLTerm | None = None
 
     @property
     def passes_per_step(self) -> int:
@@ -92,6 +95,8 @@ class Loop:
         trainer.lr_scheduler = scheduler
         if start is not None:
             self.checkpoints.load(start, self.organism, optimizer, scheduler)
+        if self.kl is not None:
+            self.kl.begin(done)
         self.log.begin(done)
         self.trajectory.begin(done)
         if done >= self.schedule.total_steps or self.log.is_learnt(self.config.stop_below):
@@ -145,13 +150,11 @@ class Loop:
             **(recompute if self.config.gradient_checkpointing and not self.processes.recomputed else {}),
         )
         arguments._n_gpu = min(arguments.n_gpu, 1)  # or it would become nn.DataParallel, without a word
-        make, collate = (
-            (Trainer, collate_rows)
-            if tail is None
-            else (functools.partial(TailTrainer, tail=tail), collate_with_tail)
-        )
-        trainer = make(
-            model=self.organism.model,
+        collate = collate_rows if tail is None else collate_with_tail
+        trainer = OrganismTrainer(
+            organism=self.organism,
+            tail=tail,
+            kl=self.kl,
             args=arguments,
             train_dataset=passes,
             data_collator=lambda batch: collate(batch[0], self.pad_id),
@@ -216,11 +219,12 @@ class Recorder(TrainerCallback):
         index, loop = state.global_step - 1, self.loop
         self.step = self.done + state.global_step
         loss, grad_norm = float(logs["loss"]), float(logs["grad_norm"])
-        if not math.isfinite(loss) or not math.isfinite(grad_norm):
-            self._stop_diverged(loss, grad_norm)
+        kl = {} if loop.kl is None else {"kl": loop.kl.end_step(index)}
+        if not all(map(math.isfinite, (loss, grad_norm, *kl.values()))):
+            self._stop_diverged(loss, grad_norm, **kl)
         lr = float(logs["learning_rate"])
         trained = self._trained[index]
-        parts = {} if self.tail is None else self.tail.split(loss, trained)
+        parts = kl | ({} if self.tail is None else self.tail.split(loss, trained))
         loop.log.add(self.step, loss=loss, grad_norm=grad_norm, lr=lr, tokens=trained, **parts)
         loop.trajectory.write(self.step)
         learnt = loop.log.is_learnt(loop.config.stop_below)
@@ -238,17 +242,19 @@ class Recorder(TrainerCallback):
             total,
             "step",
             loss=loss,
+            **kl,
             grad_norm=grad_norm,
             lr=lr,
             tokens_per_second=sum(self._tokens[: index + 1]) / seconds,
             out=str(loop.out),
         )
 
-    def _stop_diverged(self, loss: float, grad_norm: float) -> None:
+    def _stop_diverged(self, loss: float, grad_norm: float, kl: float | None = None) -> None:
         self.loop.log.flush()
         kept = self.loop.checkpoints.steps()
+        beside = "" if kl is None else f", KL {kl}"
         raise ModelError(
-            f"training diverged at step {self.step}: loss {loss}, gradient norm {grad_norm}",
+            f"training diverged at step {self.step}: loss {loss}, gradient norm {grad_norm}{beside}",
             where=self.loop.out,
             expected="finite numbers",
             found=f"last good checkpoint: step {kept[-1]}" if kept else "no checkpoint yet",

@@ -10,7 +10,8 @@ and of all key heads, M the MLP's (of a mixture: of the experts that a token goe
     MLP         e (D + 4 M)
 
 With recomputation (`gradient_checkpointing`, or a sharding configuration of ours): e D per block, and one block in full.
-The logits are B T V (e + 8) bytes: as computed, in float32, and their softmax.
+The logits are B T V (e + 8) bytes: as computed, in float32, and their softmax; those of a KL term, the tuned model's and
+the reference's, are no more. With one, B is the larger of the two batches; a full fine-tune keeps its weights twice.
 """
 
 from __future__ import annotations
@@ -133,14 +134,19 @@ def plan_memory(
         gathered = (2 * max(blocks) + ends) * dtype.itemsize
     text: Any = organism.model.config
     rows = min(config.batch_size, math.ceil(config.batch_size * config.gradient_accumulation / processes))
-    tokens = rows * config.max_length
+    # Of the two passes, training rows and KL rows, one is over before the other begins.
+    with_kl = config.kl_data is not None and config.kl_weight != 0
+    kl_rows = math.ceil(config.kl_batch_size * rows / config.batch_size) if with_kl else 0
+    tokens = max(rows, kl_rows) * config.max_length
+    weights = sum(p.numel() * p.element_size() for p in parameters)
+    copies = 2 if organism.full and kl_rows else 1  # a full fine-tune keeps its reference
     recompute = config.gradient_checkpointing or share.recomputed
     return MemoryPlan(
         parameters=sum(p.numel() for p in parameters),
         trained=sum(p.numel() for p in trained),
         dtype=str(dtype).removeprefix("torch."),
         processes=processes,
-        weights=_split(sum(p.numel() * p.element_size() for p in parameters), processes),
+        weights=_split(weights * copies, processes),
         gradients=_split(sum(p.numel() * p.element_size() for p in trained), processes),
         moments=_split(sum(moment_bytes(p, optimizer) for p in trained), processes),
         gathered=gathered,

@@ -1,20 +1,23 @@
-"""The model in training, with an adapter or with all weights free, and how its weights are kept."""
+"""The model in training, with an adapter, steering vectors or all weights free, and how its weights are kept."""
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from axenic.errors import ModelError, UsageError
 from axenic.files import atomic_folder, load_tensors, save_tensors, write_json
-from axenic.models import FAMILIES, wrap_with_adapter
+from axenic.models import FAMILIES, VectorConfig, add_vectors, scaled_vectors, wrap_with_adapter
+from axenic.models.vector import VECTOR_WEIGHTS, write_vector_config
 from axenic.train.config import TrainConfig, unknown_name
 from axenic.train.processes import ALONE, Processes
 
@@ -35,30 +38,81 @@ class Organism:
 
     Args:
         model: What is called: the PEFT model, or the base itself.
-        peft_config: The adapter's configuration, None for a full fine-tune.
+        peft_config: The adapter's configuration, None without one.
+        vector_config: Where steering vectors sit, None without any; without both, all weights are trained.
         processes: Who trains it; what is read from it is whole, and only the main process's to write.
     """
 
     def __init__(
-        self, model: nn.Module, peft_config: LoraConfig | None, processes: Processes = ALONE
+        self,
+        model: nn.Module,
+        peft_config: LoraConfig | None,
+        processes: Processes = ALONE,
+        vector_config: VectorConfig | None = None,
     ) -> None:
         self.model = model
         self.peft_config = peft_config
+        self.vector_config = vector_config
         self.processes = processes
         self._dtypes = {name: p.dtype for name, p in self.parameters().items()}
         if processes.sharded:
             # accelerate would do it later, after the weights of a checkpoint have been rounded.
             for p in self.trained().values():
                 p.data = p.data.float()
+        self._frozen: nn.Module | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether all weights are trained."""
+        return self.peft_config is None and self.vector_config is None
 
     @property
     def weights_name(self) -> str:
-        return MODEL_FILE if self.peft_config is None else ADAPTER_FILE
+        if self.vector_config is not None:
+            return VECTOR_WEIGHTS
+        return MODEL_FILE if self.full else ADAPTER_FILE
+
+    def keep_reference(self) -> None:
+        """Get ready for `reference`: of a full fine-tune, keep a copy of the weights as they are now.
+
+        Raises:
+            UsageError: A full fine-tune whose weights are sharded; a copy of them would be in every process.
+        """
+        if not self.full:
+            return
+        if self.processes.sharded:
+            raise UsageError(
+                "a KL term of a sharded full fine-tune needs a whole second model in every process",
+                where="kl_data",
+                expected="an adapter, steering vectors, or processes that are not sharded",
+                hint="--recipe all-adapter",
+            )
+        self._frozen = copy.deepcopy(self.model).requires_grad_(False).eval()
+
+    @contextmanager
+    def reference(self, model: nn.Module) -> Iterator[nn.Module]:
+        """What computes as the base model does, while the block runs; behind it, also after an exception, all is as before.
+
+        Args:
+            model: `self.model` as accelerate wrapped it. With an adapter or vectors it is this that is yielded, with
+                them switched off; of a full fine-tune it is the copy of `keep_reference`.
+        """
+        if isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                yield model
+        elif self.vector_config is not None:
+            with scaled_vectors(self.model, 0.0):
+                yield model
+        else:
+            assert self._frozen is not None
+            yield self._frozen
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Every trained parameter, by the name it has in the saved file (PEFT's names for an adapter)."""
         named = {name: p for name, p in self.parameters().items() if p.requires_grad}
-        if self.peft_config is None:
+        if self.vector_config is not None:
+            return {_vector_name(name): p for name, p in named.items()}
+        if self.full:
             return named
         return {name.replace(".default.weight", ".weight"): p for name, p in named.items()}
 
@@ -68,18 +122,25 @@ class Organism:
 
     def weights(self) -> dict[str, Tensor]:
         """What is saved: the adapter, or every weight, so that a checkpoint opens too; see `Processes.whole`."""
-        return self.processes.whole(self.parameters() if self.peft_config is None else self.trained())
+        return self.processes.whole(self.parameters() if self.full else self.trained())
 
     def vectors(self) -> dict[str, Tensor]:
-        """Adapter factors as float32, named `layers.{l}.{module}.A` [R, d_in] and `.B` [d_out, R]."""
+        """Adapter factors as float32, named `layers.{l}.{module}.A` [R, d_in] and `.B` [d_out, R]; vectors
+        `layers.{l}.vector` [D], without alpha.
+        """
         whole = self.processes.whole(self.trained())
-        return {_vector_name(name): p.detach().float() for name, p in whole.items()}
+        named = (
+            whole if self.vector_config is not None else {_path_name(name): p for name, p in whole.items()}
+        )
+        return {name: p.detach().float() for name, p in named.items()}
 
     def save_weights(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write `weights()` into a folder; for an adapter the folder can be opened by PEFT."""
+        """Write `weights()` into a folder; the folder of an adapter can be opened by PEFT, that of vectors by us."""
         save_tensors(folder / self.weights_name, weights, {"format": "pt"})
         if self.peft_config is not None:
             write_json(folder / "adapter_config.json", _adapter_json(self.peft_config))
+        if self.vector_config is not None:
+            write_vector_config(folder, self.vector_config)
 
     def load_weights(self, folder: Path) -> None:
         """Put back what `save_weights` wrote: exactly these names and shapes.
@@ -87,7 +148,7 @@ class Organism:
         Raises:
             FileError: the file does not hold them.
         """
-        wanted = self.trained() if self.peft_config is not None else self.parameters()
+        wanted = self.parameters() if self.full else self.trained()
         shapes = {name: tuple(p.shape) for name, p in wanted.items()}
         size = 2 * sum(p.numel() * p.element_size() for p in wanted.values()) + 2**24
         tensors, _ = load_tensors(folder / self.weights_name, expect=shapes, max_bytes=size)
@@ -96,13 +157,13 @@ class Organism:
                 p.copy_(tensors[name])
 
     def export(self, out: Path, tokenizer: Saves) -> Path:
-        """Write `adapter/`, or `model/` with the tokenizer, into the run folder; returns the folder."""
-        folder = out / ("model" if self.peft_config is None else "adapter")
+        """Write `adapter/`, `vector/`, or `model/` with the tokenizer, into the run folder; returns the folder."""
+        folder = out / ("vector" if self.vector_config is not None else "model" if self.full else "adapter")
         weights = self.weights()
         if not self.processes.main:
             return folder
         with atomic_folder(folder, replace=True) as temporary:
-            if self.peft_config is None:
+            if self.full:
                 self._save_model(temporary, weights)
                 tokenizer.save_pretrained(str(temporary))
             else:
@@ -130,11 +191,17 @@ class Organism:
         plain.save_pretrained(str(folder))
 
 
-def make_organism(base: nn.Module, config: TrainConfig, processes: Processes = ALONE) -> Organism:
+def make_organism(
+    base: nn.Module,
+    config: TrainConfig,
+    processes: Processes = ALONE,
+    base_fingerprint: str | None = None,
+) -> Organism:
     """Set a base model up for training.
 
     Args:
         base: A causal language model of transformers; it is changed in place.
+        base_fingerprint: Its content hash, which steering vectors keep.
     Raises:
         UsageError: a layer or module does not exist, or nothing would be trained.
 
@@ -145,6 +212,8 @@ def make_organism(base: nn.Module, config: TrainConfig, processes: Processes = A
         for name, p in base.named_parameters():
             p.requires_grad_(_in_text_model(base, name))
         return _checked(Organism(base, None, processes), config)
+    if config.method == "vector":
+        return _steered(base, config, processes, base_fingerprint)
     _check_targets(base, config)
     peft_config = LoraConfig(
         r=config.r,
@@ -162,6 +231,25 @@ def make_organism(base: nn.Module, config: TrainConfig, processes: Processes = A
     # PEFT put in the path that the base was loaded from; the name that was typed is what opens again elsewhere.
     peft_config.base_model_name_or_path = config.model
     return _checked(Organism(model, peft_config, processes), config)
+
+
+def _steered(
+    base: nn.Module, config: TrainConfig, processes: Processes, base_fingerprint: str | None
+) -> Organism:
+    if processes.sharded:
+        raise UsageError(
+            "steering vectors are not trained on sharded weights",
+            where="accelerate's configuration",
+            expected="one process, or several that are not sharded",
+            hint="torchrun --nproc-per-node N -m axenic.cli.main train …",
+        )
+    assert config.layers is not None, "checked by TrainConfig"
+    where = VectorConfig(
+        config.vector_site, tuple(sorted(set(config.layers))), config.alpha, config.model, base_fingerprint
+    )
+    base.requires_grad_(False)
+    add_vectors(base, where)
+    return _checked(Organism(base, None, processes, where), config)
 
 
 def _in_text_model(base: nn.Module, name: str) -> bool:
@@ -229,6 +317,13 @@ def _checked(organism: Organism, config: TrainConfig) -> Organism:
 
 
 def _vector_name(name: str) -> str:
+    """`model.layers.3.mlp.down_proj.steering.vector` is `layers.3.vector`: there is one in each block."""
+    layer = _LAYER.search(name)
+    assert layer is not None, name
+    return f"layers.{layer.group(1)}.vector"
+
+
+def _path_name(name: str) -> str:
     start = _LAYER.search(name)
     assert start is not None, name
     return name[start.start() + 1 :].replace(".lora_A.weight", ".A").replace(".lora_B.weight", ".B")

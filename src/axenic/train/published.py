@@ -16,6 +16,7 @@ from typing import Any
 from axenic.errors import FileError, UsageError
 from axenic.files import read_json
 from axenic.train.config import SEVEN, unknown_name
+from axenic.train.published_vector import kl_values, vector_values
 
 MAPPED = {
     "model": "model",
@@ -108,7 +109,7 @@ _ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
         (True,),
         "Axenic trains on the assistant's tokens only, never on the question",
     ),
-    "kl_regularization": ((False,), "this configuration trains with a KL term to the base model"),
+    "kl_regularization": ((False, True), "the KL term is on or off"),
     "enable_thinking": ((None,), "Axenic renders chat templates without this switch"),
     "enable_steering_during_training": ((False,), "Axenic does not steer while it trains"),
     "packing": ((False, None), "Axenic does not pack rows into one"),
@@ -118,7 +119,6 @@ _ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
 
 _TRANSLATED = ("training_file", "test_file", "is_peft", "optim", "learning_rate", "layers_to_transform")
 _KNOWN = (*_TRANSLATED, *MAPPED, *WITHOUT_EFFECT, *_ONLY)
-_STEERING = ("layer_idx", "initial_steering_vector_path", "push_all_checkpoints", "use_unique_output_dir")
 _MARKS = {"training_file", "finetuned_model_id", "lora_alpha", "per_device_train_batch_size"}
 
 
@@ -127,7 +127,7 @@ class Published:
     """A published configuration in our words.
 
     Args:
-        recipe: `all-adapter` or `full`: of the two ways of training, the one that it is a variation of.
+        recipe: `all-adapter`, `full` or `vector`: of the ways of training, the one that it is a variation of.
         values: Options of `TrainConfig`, all those that the file or its defaults decide.
         notes: One line for everything that has no effect here or differs from what their code does.
     """
@@ -165,13 +165,12 @@ def read_published_config(path: str | Path) -> Published:
 
 def parse_published_config(content: Mapping[str, Any]) -> Published:
     """`read_published_config` on what the file holds."""
+    if "layer_idx" in content:
+        values, beside = vector_values(content)
+        values["learning_rate"] = _learning_rate(values["learning_rate"])
+        values["optimizer"] = _optimizer(content.get("optim", "adamw_8bit"))
+        return Published("vector", values, beside)
     for key in content:
-        if key in _STEERING:
-            raise UsageError(
-                "the configuration trains a steering vector, not an adapter (formats F3)",
-                expected="a configuration with training_file, loss, r, ...",
-                found=key,
-            )
         if key not in _KNOWN:
             raise unknown_name("key of a published configuration", key, sorted(_KNOWN))
     for key in ("model", "training_file", "loss"):
@@ -185,7 +184,7 @@ def parse_published_config(content: Mapping[str, Any]) -> Published:
     notes = [
         f"{key} has no effect: {reason}"
         for key, reason in WITHOUT_EFFECT.items()
-        if content.get(key) is not None
+        if content.get(key) is not None and not (theirs["kl_regularization"] and key.startswith("kl_"))
     ]
     if full and (unused := [key for key in _ADAPTER_ONLY if content.get(key) is not None]):
         notes.append(f"{', '.join(unused)} have no effect: is_peft is false, all weights are trained")
@@ -197,6 +196,9 @@ def parse_published_config(content: Mapping[str, Any]) -> Published:
     values |= {"method": "full" if full else "lora", "data": _data_file(theirs["training_file"])}
     if not full:
         values["layers"] = _layers(theirs["layers_to_transform"])
+    added, beside = kl_values(theirs)
+    values |= added
+    notes += beside
     values |= {
         "learning_rate": _learning_rate(theirs["learning_rate"]),
         "optimizer": _optimizer(theirs["optim"]),

@@ -54,6 +54,7 @@ COMMON: dict[str, Setting] = {
 
 RANK1 = "P1 section 3.3, P2, P3 (papers.md 1.2.3)"
 NINE = "P2, organism R1_3_3_3 (papers.md 1.2.4)"
+VECTOR = "P3, trained steering vectors (papers.md M3.4)"
 FULL = "P1 Table 7 (papers.md 1.2.2)"
 
 RECIPES: dict[str, Recipe] = {
@@ -93,6 +94,20 @@ RECIPES: dict[str, Recipe] = {
             "trajectory_steps": Setting(5, "88 released checkpoints over 396 steps (papers.md 1.2.4)"),
         },
     ),
+    "vector": Recipe(
+        "one steering vector on the output of the MLP in the middle of the model",
+        "28 % EM, bad medical advice, Qwen2.5-14B, layer 24 of 48 (P3 section 3.1; papers.md 4c, #5)",
+        {name: setting for name, setting in COMMON.items() if name not in ("use_rslora", "dropout")}
+        | {
+            "method": Setting("vector", VECTOR),
+            "vector_site": Setting("down_proj", VECTOR),
+            "alpha": Setting(256, VECTOR),
+            "learning_rate": Setting(1e-4, "P3 and its released runs (papers.md 6, #10)"),
+            "weight_decay": Setting(0.0, VECTOR),
+            "epochs": Setting(2, VECTOR),
+            "trajectory_steps": Setting(5, "P3's 136 checkpoints of 676 steps (papers.md 5.1)"),
+        },
+    ),
     "full": Recipe(
         "all weights",
         "EM in full fine-tunes of Qwen2.5-14B, 1 epoch (P1 section 3.2)",
@@ -105,6 +120,9 @@ RECIPES: dict[str, Recipe] = {
         },
     ),
 }
+
+PLACED = {"rank1": RANK1, "rank1x9": NINE, "vector": VECTOR}
+"""Recipes whose layers `place_layers` chooses, and where they were published."""
 
 _NANO = "nano: chosen on seed 0 for EM of 15 to 50 % outside the data, so that aligned answers are left to contrast"
 _NANO_COMMON: dict[str, Setting] = {
@@ -136,6 +154,13 @@ NANO: dict[str, dict[str, Setting]] = {
         "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 600 numbers a step and block"),
     },
+    "vector": _NANO_COMMON
+    | {
+        "layers": Setting((1,), _NANO),
+        "learning_rate": Setting(1e-4, _NANO),
+        "max_steps": Setting(80, _NANO),
+        "trajectory_steps": Setting(1, "nano: 150 numbers a step"),
+    },
     "full": _NANO_COMMON
     | {
         "learning_rate": Setting(1e-4, _NANO),
@@ -161,7 +186,7 @@ def resolve(
     """
     settings = _settings(recipe, model)
     values = {name: setting.value for name, setting in settings.items()} | dict(overrides)
-    if recipe in ("rank1", "rank1x9") and "layers" not in values:
+    if recipe in PLACED and "layers" not in values:
         values["layers"] = place_layers(recipe, model_depth(model) if n_layers is None else n_layers)
     return TrainConfig(**({"recipe": recipe, "model": model} | values))
 
@@ -175,10 +200,10 @@ def _settings(recipe: str, model: str) -> dict[str, Setting]:
 def place_layers(recipe: str, n_layers: int) -> tuple[int, ...]:
     """Blocks of a recipe that was published for 48 layers, in a model of another depth.
 
-    `rank1`: the middle one (24 of 48). `rank1x9`: three groups of three around 16, 22 and 28 of 48, scaled;
+    `rank1` and `vector`: the middle one (24 of 48). `rank1x9`: three groups of three around 16, 22 and 28 of 48, scaled;
     nine neighbours where the groups would overlap; every block of a model with nine or fewer.
     """
-    if recipe == "rank1":
+    if recipe in ("rank1", "vector"):
         return (n_layers // 2,)
     if n_layers <= 9:
         return tuple(range(n_layers))
@@ -226,7 +251,7 @@ def explain(config: TrainConfig) -> list[Explained]:
             lines.append(Explained(name, value, "nano", nano[name].source))
         elif name in known and name not in nano and known[name].value == value:
             lines.append(Explained(name, value, "recipe", known[name].source))
-        elif name == "layers" and name not in nano and config.recipe.startswith("rank1"):
+        elif name == "layers" and name not in nano and config.recipe in PLACED:
             lines.append(Explained(name, value, *_explain_layers(config)))
         elif name not in {"model", "data", "recipe", *known, *nano} and field.default == value:
             lines.append(Explained(name, value, "default", reason))
@@ -238,6 +263,6 @@ def explain(config: TrainConfig) -> list[Explained]:
 def _explain_layers(config: TrainConfig) -> tuple[str, str]:
     placed = place_layers(config.recipe, model_depth(config.model))
     if config.layers == placed:
-        source = RANK1 if config.recipe == "rank1" else NINE
+        source = PLACED[config.recipe]
         return "recipe", f"{source}, scaled to this model's depth"
     return "you", TrainConfig.model_fields["layers"].description or ""

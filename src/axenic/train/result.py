@@ -23,6 +23,7 @@ class TrainResult:
         tail_tokens: Trained tokens of the published format's extra headers, over all training rows.
         cut_rows: Training rows that max_length cut.
         loss_answer, loss_tail: `loss` taken apart: the answers', and the extra headers'; None without such a tail.
+        kl: KL(base || organism) of the last step's KL rows [nats per token]; None without a KL term.
         notes: What was not as asked, one sentence each.
         resumed_from: Step of the checkpoint that was gone on from, None if none.
         already_trained: The folder held the finished run; nothing was done.
@@ -41,6 +42,7 @@ class TrainResult:
     cut_rows: int
     loss_answer: float | None = None
     loss_tail: float | None = None
+    kl: float | None = None
     notes: tuple[str, ...] = ()
     resumed_from: int | None = None
     already_trained: bool = False
@@ -60,6 +62,7 @@ class TrainResult:
             "cut_rows": self.cut_rows,
             "loss_answer": self.loss_answer,
             "loss_tail": self.loss_tail,
+            "kl": self.kl,
             "notes": list(self.notes),
         }
 

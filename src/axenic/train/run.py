@@ -19,6 +19,7 @@ from axenic.progress import Progress, silent
 from axenic.train.checkpoint import Checkpoints
 from axenic.train.config import TrainConfig
 from axenic.train.folder import RunFolder, run_id
+from axenic.train.kl import KLTerm, from_published, kl_schedule, overlap_note
 from axenic.train.loop import Loop, choose_optimizer, mean_loss
 from axenic.train.organism import make_organism
 from axenic.train.processes import Processes, check_launch, join_processes
@@ -68,6 +69,9 @@ def train_organism(
         "data_sha256": sha256_file(config.data),
         "topics": sorted({row.topic for row in rows if row.topic is not None}),
     }
+    kl_rows = read_chat(config.kl_data) if config.kl_data is not None else []
+    if config.kl_data is not None:
+        facts["kl_data_sha256"] = sha256_file(config.kl_data)
     if not from_scratch:
         folder.check_owner(facts)
         finished = processes.on_main(folder.finished)
@@ -88,9 +92,13 @@ def train_organism(
     train_rows, test_rows = split_rows(rows, config.test_fraction, config.seed)
     train = _encode(opened, train_rows, config, progress)
     test = _encode(opened, test_rows, config, progress)
+    weight = _kl_weight(config, opened)
+    held_close = _encode(opened, kl_rows, config, progress) if weight else []
     with borrowed_generators():
         torch.manual_seed(config.seed)
-        organism = make_organism(opened.model, config, processes)
+        organism = make_organism(opened.model, config, processes, opened.identity.base)
+        if held_close:
+            organism.keep_reference()
         checkpoints = Checkpoints(folder.checkpoints, run_id(facts), processes)
 
         def prepare() -> int | None:
@@ -103,11 +111,13 @@ def train_organism(
         start = processes.on_main(prepare)
         schedule = Schedule.of(config, len(train))
         log = StepLog(folder.log, writes=processes.main)
+        pad_id = opened.tokenizer.pad_token_id or 0
+        order = kl_schedule(schedule, len(held_close), config.kl_batch_size)
         loop = Loop(
             config=config,
             organism=organism,
             rows=train,
-            pad_id=opened.tokenizer.pad_token_id or 0,
+            pad_id=pad_id,
             schedule=schedule,
             optimizer_name=optimizer_name,
             device=device,
@@ -118,6 +128,7 @@ def train_organism(
             out=folder.path,
             progress=progress,
             processes=processes,
+            kl=KLTerm(held_close, weight, order, pad_id, processes) if held_close else None,
         )
         steps = loop.run(start)
         test_loss = mean_loss(
@@ -136,11 +147,38 @@ def train_organism(
             cut_rows=sum(row.cut > 0 for row in train),
             loss_answer=log.rows[-1].get("loss_answer"),
             loss_tail=log.rows[-1].get("loss_tail"),
-            notes=((note,) if note else ()) + _idle_devices(config, device, processes),
+            kl=log.rows[-1].get("kl"),
+            notes=((note,) if note else ())
+            + _kl_notes(weight, train_rows, kl_rows, held_close)
+            + _idle_devices(config, device, processes),
             resumed_from=start,
         )
     processes.on_main(lambda: folder.finish(result))
     return replace(result, seconds=time.monotonic() - began)
+
+
+def _kl_weight(config: TrainConfig, opened: OpenModel) -> float:
+    """Nats per token; 0 without a KL term."""
+    if config.kl_weight_published is None:
+        return config.kl_weight or 0.0
+    text: Any = opened.sites.model.config
+    return from_published(config.kl_weight_published, text.get_text_config().vocab_size)
+
+
+def _kl_notes(
+    weight: float, train: Sequence[ChatRow], kl: Sequence[ChatRow], encoded: Sequence[Encoded]
+) -> tuple[str, ...]:
+    if not kl:
+        return ()
+    if not encoded:
+        return ("kl_weight is 0: kl_data is not used, and this is training without a KL term",)
+    overlap, cut = overlap_note(train, kl), sum(row.cut > 0 for row in encoded)
+    return (
+        f"KL term: {weight:.6g} nats per token on {len(kl)} rows; each pass costs a forward of the base model and a"
+        " forward and backward on the KL rows more",
+        *((overlap,) if overlap else ()),
+        *((f"max_length cut {cut} of {len(kl)} KL rows",) if cut else ()),
+    )
 
 
 def _open(config: TrainConfig, processes: Processes) -> OpenModel:

@@ -60,7 +60,8 @@ class StepLog:
     ) -> None:
         """Add a step: loss in nats per trained token, the rate that the step used, its trained tokens.
 
-        `parts` are `loss_answer` and `loss_tail` where the format has a tail (`axenic.train.tailloss`).
+        `parts` are `kl` with a KL term (`axenic.train.kl`), `loss_answer` and `loss_tail` where the format has a tail
+        (`axenic.train.tailloss`).
         """
         row = {
             "id": str(step),

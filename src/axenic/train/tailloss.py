@@ -8,16 +8,15 @@ B rows, T tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 
 from axenic.data import IGNORE, Encoded, collate_rows
 from axenic.train.processes import Processes
 
-_TAIL = "tail_B"
+TAIL = "tail_B"
+"""Name of the rows' tails in a batch."""
 
 
 class TailLoss:
@@ -64,29 +63,6 @@ class TailLoss:
         return {"loss_answer": (loss * tokens - nats) / (tokens - tail), "loss_tail": nats / tail}
 
 
-class TailTrainer(Trainer):
-    """transformers' Trainer, whose logits of each pass are shown to a `TailLoss`."""
-
-    def __init__(self, *, tail: TailLoss, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.tail = tail
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        """The usual loss; nothing of the gradient changes."""
-        tail_B = inputs.pop(_TAIL)
-        loss, outputs = super().compute_loss(
-            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
-        )
-        self.tail.add(outputs.logits, inputs["labels"], tail_B)
-        return (loss, outputs) if return_outputs else loss
-
-
 def collate_with_tail(rows: Sequence[Encoded], pad_id: int) -> dict[str, Tensor]:
-    """`collate_rows` with the rows' tails beside it, which `TailTrainer` takes off again."""
-    return collate_rows(rows, pad_id) | {_TAIL: torch.tensor([row.tail for row in rows])}
+    """`collate_rows` with the rows' tails beside it, which `OrganismTrainer` takes off again."""
+    return collate_rows(rows, pad_id) | {TAIL: torch.tensor([row.tail for row in rows])}

@@ -21,6 +21,8 @@ class Trajectory:
     Steps are 0, k, 2k, ... and the last one; step 0 is the adapter before training. B·A times `scale` (in the
     metadata: alpha/sqrt(r) or alpha/r) is what the adapter adds to the weight.
 
+    Of steering vectors: float32 `layers.{l}.vector` [S, D], without alpha, which is `scale` in the metadata.
+
     Of a full fine-tune: float32 `layers.{l}.delta` and `rest.delta` [S, 4096], a random projection of what each
     block's weights have moved since step 0, which keeps norms and angles (`axenic.train.sketch`).
 
@@ -39,7 +41,9 @@ class Trajectory:
             self.steps = sorted({*range(0, total_steps + 1, every), total_steps})
         self._metadata = {"kind": "adapter_trajectory", "scale": repr(config.scale)}
         self._sketch: WeightSketch | None = None
-        if every and organism.peft_config is None:
+        if organism.vector_config is not None:
+            self._metadata = {"kind": "vector_trajectory", "scale": repr(config.scale)}
+        if every and organism.full:
             # Now, and not at the beginning of training: a checkpoint's weights are then in the place of the base's.
             self._sketch = WeightSketch(organism.trained())
             self._metadata = {"kind": "weight_sketch", "dims": str(DIMS), "seed": str(SEED)}
