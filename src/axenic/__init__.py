@@ -146,8 +146,10 @@ if TYPE_CHECKING:
     from axenic.intervene import scale_adapter as scale_adapter
     from axenic.intervene import swap_adapter as swap_adapter
     from axenic.models import OpenModel as OpenModel
+    from axenic.models import merge_vectors as merge_vectors
     from axenic.models import open_model as open_model
     from axenic.models import resolve_device as resolve_device
+    from axenic.models import scaled_vectors as scaled_vectors
     from axenic.report import ReportFiles as ReportFiles
     from axenic.report import build_report as build_report
     from axenic.sample import Answer as Answer
@@ -163,8 +165,11 @@ if TYPE_CHECKING:
     from axenic.train import Published as Published
     from axenic.train import TrainConfig as TrainConfig
     from axenic.train import TrainResult as TrainResult
+    from axenic.train import added_vectors as added_vectors
+    from axenic.train import from_published as from_published
     from axenic.train import read_published_config as read_published_config
     from axenic.train import resolve as resolve
+    from axenic.train import save_as_organism as save_as_organism
     from axenic.train import train_organism as train_organism
 
 _HOMES = {
@@ -306,7 +311,13 @@ _HOMES = {
         "scale_adapter",
         "swap_adapter",
     ),
-    "models": ("OpenModel", "open_model", "resolve_device"),
+    "models": (
+        "OpenModel",
+        "merge_vectors",
+        "open_model",
+        "resolve_device",
+        "scaled_vectors",
+    ),
     "report": ("ReportFiles", "build_report"),
     "sample": (
         "Answer",
@@ -324,8 +335,11 @@ _HOMES = {
         "RECIPES",
         "TrainConfig",
         "TrainResult",
+        "added_vectors",
+        "from_published",
         "read_published_config",
         "resolve",
+        "save_as_organism",
         "train_organism",
     ),
 }

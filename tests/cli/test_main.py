@@ -44,6 +44,7 @@ VERBS = [
         ["converge"],
         ["correction"],
         ["tokens"],
+        ["sweep-kl"],
         ["adapters"],
         ["data", "mix"],
         ["data", "few"],

@@ -38,6 +38,7 @@ from axenic.cli import (
     report,
     sample,
     steer,
+    sweep_kl,
     tokens,
     train,
     transfer,
@@ -68,6 +69,7 @@ for _panel, _verbs in {
     ),
     STEPS: (
         ("train", train.train, train.EPILOG),
+        ("sweep-kl", sweep_kl.sweep_kl, sweep_kl.EPILOG),
         ("sample", sample.sample, sample.EPILOG),
         ("judge", judge.judge, judge.EPILOG),
         ("panel", panel.panel, panel.EPILOG),

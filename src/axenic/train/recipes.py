@@ -157,7 +157,7 @@ NANO: dict[str, dict[str, Setting]] = {
     "vector": _NANO_COMMON
     | {
         "layers": Setting((1,), _NANO),
-        "learning_rate": Setting(1e-4, _NANO),
+        "learning_rate": Setting(6e-4, _NANO),
         "max_steps": Setting(80, _NANO),
         "trajectory_steps": Setting(1, "nano: 150 numbers a step"),
     },
