@@ -393,17 +393,21 @@ def test_an_interrupt_keeps_what_is_done(
     server.latency_s = 0.02
     cache = tmp_path / "marks.jsonl"
     with judge_at(server, cache=cache, concurrency=4, timeout_s=5.0) as judge:
-        timer = threading.Timer(0.6, signal_main)
-        timer.start()
+        interrupter = threading.Thread(target=signal_main_after, args=(server, 20))
+        interrupter.start()
         with pytest.raises(KeyboardInterrupt):
             judge.judge(items(1_000))
+        interrupter.join()
     kept = len(Table(cache).rows())
     assert 0 < kept <= len(server.requests) <= kept + 4
 
 
-def signal_main() -> None:
+def signal_main_after(server: FakeEndpoint, requests: int) -> None:
+    """Ctrl-C once the server has seen so many requests: after a time, a busy machine may not have begun."""
     import signal
 
+    while len(server.requests) < requests:
+        time.sleep(0.005)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
