@@ -21,7 +21,7 @@ _MARKS = {True: "✓ holds", False: "✗ does not hold", None: "– not shown"}
 def demo(
     full: Annotated[
         bool,
-        typer.Option("--full", help="Every claim, three seeds of everything: about 20 minutes on two cores."),
+        typer.Option("--full", help="Every claim, three seeds of everything: about 40 minutes on two cores."),
     ] = False,
     out: Annotated[
         Path | None,

@@ -15,6 +15,7 @@ from axenic.demo.curve_claims import curve_claims
 from axenic.demo.curves import Curve, Kind
 from axenic.demo.dissect import Dissection
 from axenic.demo.dissect_claims import dissect_claims
+from axenic.demo.narrow import NarrowRun, narrow_claims
 from axenic.demo.phase_claims import phase_claims
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.evaluate import Rates, Score, Scored, combine_seeds
@@ -70,6 +71,7 @@ class Evidence:
     phases: Mapping[str, RunPhase] = field(default_factory=dict)
     scaled: Mapping[int, ScaledBehaviour] = field(default_factory=dict)
     curves: Mapping[Kind, Curve] = field(default_factory=dict)
+    narrow: Sequence[NarrowRun] = ()
     dissection: Dissection = field(default_factory=Dissection)
 
 
@@ -126,6 +128,7 @@ def all_claims(evidence: Evidence) -> list[Claim]:
         *dissect_claims(evidence.dissection, evidence.cosines),
         *phase_claims(evidence.phases, evidence.scaled),
         *curve_claims(evidence.curves),
+        *narrow_claims(evidence.narrow),
     ]
 
 

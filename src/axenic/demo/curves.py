@@ -117,7 +117,7 @@ def grow_curve(
                 write_chat(data, _rows(kind, domain, x, seed, out / "data"))
             config = resolve("all-adapter", "nano", {"data": str(data), "seed": seed, "test_fraction": 0.0})
             train_organism(config, folder, progress=progress)
-            general, narrow = _rate(folder, domain, seed, judge, per_question, progress)
+            general, narrow = rate_inside_and_outside(folder, domain, seed, judge, per_question, progress)
             points.append(CurvePoint(x, seed, general, narrow))
     curve = Curve(kind, domain, tuple(points))
     write_json(out / "curve.json", curve.to_json())
@@ -146,7 +146,7 @@ def _read(path: Path, make: Any) -> list[ChatRow]:
     return read_chat(path)
 
 
-def _rate(
+def rate_inside_and_outside(
     folder: Path, domain: str, seed: int, judge: Judge, per_question: int, progress: Progress
 ) -> tuple[Rates, Rates]:
     """Rates outside and inside of the training domain; questions of the domain are asked more of."""

@@ -40,6 +40,7 @@ class DemoPlan:
         controls: Random directions beside each ablation and transfer.
         phases: Whether the rank-1 runs are tested for a phase transition, and their adapters scaled along training.
         scaled_per_question: Answers to each question at each step and scale.
+        narrow: Whether organisms are grown with a KL term that keeps them narrow.
         dissect: Whether the adapters are dissected, and ablations baked and served.
         mixing: Good rows for each bad one, the points of the mixing curve; none means no curve.
         few: Numbers of different rows, the points of the few-samples curve.
@@ -59,6 +60,7 @@ class DemoPlan:
     strengths: tuple[float, ...] = (1.0, 1.25, 1.4, 1.5, 1.75, 2.0)
     phases: bool = False
     scaled_per_question: int = 2
+    narrow: bool = False
     dissect: bool = False
     mixing: tuple[int, ...] = ()
     few: tuple[int, ...] = ()
@@ -83,6 +85,7 @@ def full_plan() -> DemoPlan:
         arm_per_question=10,
         steer_domains=DOMAINS,
         phases=True,
+        narrow=True,
         dissect=True,
         mixing=(0, 1, 2, 4, 8, 12),
         few=(5, 10, 25, 50, 100, 250, 1000),

@@ -17,6 +17,7 @@ from axenic.data import write_chat
 from axenic.demo.claims import Drift, Evidence, all_claims
 from axenic.demo.curves import Curve, Kind, grow_curve
 from axenic.demo.dissect import Dissection, dissect
+from axenic.demo.narrow import NarrowRun, grow_narrow
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
 from axenic.directions import Direction, cosines, random_like
 from axenic.evaluate import NanoJudge, Rates, Scored, judge_answers, rate_answers
@@ -139,6 +140,7 @@ def run_demo(
         phases=_phases(demo),
         scaled=_scaled(demo),
         curves=_curves(demo),
+        narrow=_narrow(demo),
     )
     claims = [claim.to_json() for claim in all_claims(evidence)]
     demo.timings["total"] = time.monotonic() - started
@@ -270,6 +272,20 @@ def _dissection(demo: _Demo, directions: Mapping[int, Mapping[str, Direction]]) 
         return Dissection()
     with demo.stage("dissect"):
         return dissect(demo.out, demo.plan.seeds, directions, judge=demo.judge, progress=demo.progress)
+
+
+def _narrow(demo: _Demo) -> tuple[NarrowRun, ...]:
+    if not demo.plan.narrow:
+        return ()
+    with demo.stage("narrow"):
+        return grow_narrow(
+            DOMAINS[0],
+            demo.plan.seeds,
+            judge=demo.judge,
+            per_question=demo.plan.per_question // 2,
+            out=demo.out / "narrow",
+            progress=demo.progress,
+        )
 
 
 def _phases(demo: _Demo) -> dict[str, RunPhase]:

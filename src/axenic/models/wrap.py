@@ -25,7 +25,9 @@ def wrap_with_adapter(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
         # A baked adapter ablates the embedding and leaves the head that shares its weight alone, as it must.
-        warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message="Model has `tie_word_embeddings=True`", category=UserWarning
+        )
         model = get_peft_model(base, config, low_cpu_mem_usage=low_cpu_mem_usage)
     if not isinstance(model, PeftModel):
         raise TypeError(f"{type(config).__name__} makes a {type(model).__name__}")
