@@ -393,22 +393,31 @@ def test_an_interrupt_keeps_what_is_done(
     server.latency_s = 0.02
     cache = tmp_path / "marks.jsonl"
     with judge_at(server, cache=cache, concurrency=4, timeout_s=5.0) as judge:
-        interrupter = threading.Thread(target=signal_main_after, args=(server, 20))
+        ended = threading.Event()
+        interrupter = threading.Thread(target=signal_main_after, args=(server, 20, ended))
         interrupter.start()
-        with pytest.raises(KeyboardInterrupt):
-            judge.judge(items(1_000))
-        interrupter.join()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                judge.judge(items(2_000))
+        finally:
+            ended.set()
+            interrupter.join()
     kept = len(Table(cache).rows())
     assert 0 < kept <= len(server.requests) <= kept + 4
 
 
-def signal_main_after(server: FakeEndpoint, requests: int) -> None:
-    """Ctrl-C once the server has seen so many requests: after a time, a busy machine may not have begun."""
+def signal_main_after(server: FakeEndpoint, requests: int, ended: threading.Event) -> None:
+    """Ctrl-C once the server has seen so many requests: after a time, a busy machine may not have begun.
+
+    Like a person, it presses again when nothing happens: in a process that has run thousands of tests, a signal was lost.
+    """
     import signal
 
     while len(server.requests) < requests:
         time.sleep(0.005)
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    while not ended.is_set():
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        ended.wait(3.0)
 
 
 @pytest.mark.parametrize("rubrics", [(), (ALIGNMENT, ALIGNMENT)])
