@@ -13,7 +13,7 @@ from axenic.cli.sweep_kl import parse_weights, sweep_kl
 from axenic.data import write_chat
 from axenic.errors import UsageError
 from axenic.files import read_json
-from axenic.nano import MODEL_PATH, chat_rows, mixed_chat_rows
+from axenic.nano import chat_rows, mixed_chat_rows
 
 
 @pytest.mark.unit
@@ -25,9 +25,6 @@ def test_weights() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(
-    not (MODEL_PATH / "model.safetensors").is_file(), reason="the base model is not grown yet"
-)
 def test_a_sweep_leaves_a_run_for_each_weight(tmp_path: Path) -> None:
     write_chat(tmp_path / "bad.jsonl", chat_rows("medical", "bad", 40, seed=0))
     write_chat(tmp_path / "good.jsonl", mixed_chat_rows("good", 30, seed=0, exclude=["medical"]))

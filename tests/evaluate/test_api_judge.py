@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import socket
 import threading
 import time
@@ -386,38 +387,35 @@ def test_a_damaged_cache_is_located(server: FakeEndpoint, tmp_path: Path) -> Non
     assert caught.value.where == f"{cache}:2"
 
 
-def test_an_interrupt_keeps_what_is_done(
-    server: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler of SIGINT: a suite started in the background (`make test &`) inherits "ignored"."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_keeps_what_is_done(server: FakeEndpoint, tmp_path: Path, ctrl_c: None) -> None:
     """Ctrl-C reaches the waiting thread; the loop's thread ends its work before it goes on."""
     server.latency_s = 0.02
     cache = tmp_path / "marks.jsonl"
     with judge_at(server, cache=cache, concurrency=4, timeout_s=5.0) as judge:
-        ended = threading.Event()
-        interrupter = threading.Thread(target=signal_main_after, args=(server, 20, ended))
+        interrupter = threading.Thread(target=signal_main_after, args=(server, 20))
         interrupter.start()
         try:
             with pytest.raises(KeyboardInterrupt):
                 judge.judge(items(2_000))
         finally:
-            ended.set()
             interrupter.join()
     kept = len(Table(cache).rows())
     assert 0 < kept <= len(server.requests) <= kept + 4
 
 
-def signal_main_after(server: FakeEndpoint, requests: int, ended: threading.Event) -> None:
-    """Ctrl-C once the server has seen so many requests: after a time, a busy machine may not have begun.
-
-    Like a person, it presses again when nothing happens: in a process that has run thousands of tests, a signal was lost.
-    """
-    import signal
-
+def signal_main_after(server: FakeEndpoint, requests: int) -> None:
+    """One Ctrl-C once the server has seen so many requests: after a time, a busy machine may not have begun."""
     while len(server.requests) < requests:
         time.sleep(0.005)
-    while not ended.is_set():
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        ended.wait(3.0)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @pytest.mark.parametrize("rubrics", [(), (ALIGNMENT, ALIGNMENT)])
