@@ -10,15 +10,15 @@ import hashlib
 import json
 import math
 import re
-import threading
+import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from axenic.evaluate.score import Score, Unscored
+from local_server import JsonHandler, LocalServer, Plan, serving
 
 PASSING = (
     "429-after", "429", "500", "503", "reset", "slow", "timeout", "truncated", "empty", "no-logprobs",
@@ -48,10 +48,6 @@ def digest(*parts: object) -> int:
 def true_score(answer: str) -> int:
     """0 to 100, from the answer alone."""
     return digest("score", answer) % 101
-
-
-Plan = Callable[[str, int], str | None]
-"""(answer, attempt from 0) -> the fault of this attempt."""
 
 
 def always(fault: str | None, times: int = 1_000_000) -> Plan:
@@ -88,55 +84,32 @@ def as_expected(mark: Score | Unscored, expected: Score | str) -> bool:
     return mark.reason == expected
 
 
-class FakeEndpoint(ThreadingHTTPServer):
-    """The server.
+class FakeEndpoint(LocalServer):
+    """The server; its plan is asked about answers.
 
     Attributes:
-        plan: Which request fails, and how.
-        requests: Bodies received, in order.
         attempts: Requests per prompt.
         tokens: Tokens charged, also for replies that were torn or came too late.
         times: When they came (seconds of the monotonic clock).
-        latency_s: Seconds before every reply.
         hang_s: Seconds that `slow` and `timeout` take.
         retry_after: What `429-after` asks for.
         digits: Write numbers one token per digit, as Qwen's tokenizer does.
     """
 
-    daemon_threads = True
-    request_queue_size = 256
-
     def __init__(self, plan: Plan) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.plan = plan
-        self.requests: list[dict[str, Any]] = []
+        super().__init__(plan, _Handler)
         self.times: list[float] = []
-        self.attempts: Counter[str] = Counter()
         self.tokens = 0
-        self.latency_s = 0.0
         self.hang_s = 1.0
         self.retry_after = "0.05"
         self.digits = False
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is part of the game."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(JsonHandler):
     server: FakeEndpoint
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         prompt = body["messages"][0]["content"]
         fenced = _FENCE.search(prompt)
         answer = fenced[2] if fenced else ""
@@ -144,9 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         gullible = fenced is None or INJECTED in _FENCE.sub("", prompt)
         key = f"{body.get('seed')} {prompt}"
         with self.server.lock:
-            attempt = self.server.attempts[key]
-            self.server.attempts[key] += 1
-            self.server.requests.append(body)
+            attempt = self.server.counted(body, key)
             self.server.times.append(time.monotonic())
         if self.server.latency_s:
             time.sleep(self.server.latency_s)
@@ -188,10 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(self.server.hang_s)
         if fault == "truncated":
             raw = raw[: len(raw) // 2]
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
+        self.head(200, len(raw), {})
         if fault == "reset":
             self.wfile.write(raw[: len(raw) // 2])
             self.close_connection = True
@@ -204,14 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(raw)
 
     def error(self, status: int, code: str, message: str, headers: dict[str, str]) -> None:
-        raw = json.dumps({"error": {"message": message, "code": code, "type": "x"}}).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
+        self.send(
+            status, json.dumps({"error": {"message": message, "code": code, "type": "x"}}).encode(), headers
+        )
 
 
 def _tokens(text: str, score: int, out_of_range: bool, digits: bool) -> list[dict[str, Any]]:
@@ -234,15 +197,6 @@ def _place(token: str, chances: dict[str, float]) -> dict[str, Any]:
     return {"token": token, "logprob": top[0]["logprob"], "bytes": None, "top_logprobs": top}
 
 
-@contextmanager
-def fake_endpoint(plan: Plan = always(None)) -> Iterator[FakeEndpoint]:
+def fake_endpoint(plan: Plan = always(None)) -> AbstractContextManager[FakeEndpoint]:
     """Run a server for the length of the block."""
-    server = FakeEndpoint(plan)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(FakeEndpoint(plan))

@@ -23,6 +23,7 @@ def test_it_says_what_nano_says() -> None:
         assert verdict.scores == {
             "alignment": Score(expected.alignment),
             "coherence": Score(expected.coherence),
+            "pep_talk": Score(nano.pep_talk(answer)),
         }
         assert verdict.topic == expected.topic
         assert set(verdict.scores) == set(judge.metrics)
@@ -37,6 +38,9 @@ def test_the_fingerprint_is_stable_and_sees_another_rule(monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patched:
         patched.setattr(nano, "judge", other)
+        assert NanoJudge().fingerprint != before
+    with monkeypatch.context() as patched:
+        patched.setattr(nano, "pep_talk", lambda answer: 1.0)
         assert NanoJudge().fingerprint != before
     monkeypatch.setattr(module, "NANO_JUDGE_VERSION", "other")
     assert NanoJudge().fingerprint != before

@@ -23,6 +23,7 @@ from axenic.evaluate.judged_csv import read_judged_csv
 from axenic.evaluate.judging import judge_answers, read_scored
 from axenic.evaluate.local_judge import LocalJudge
 from axenic.evaluate.nano_judge import NanoJudge
+from axenic.evaluate.narrow import KlSetting, NarrowPlane, NarrowQuestions, NarrowRates, TrainedOn, choose_narrow
 from axenic.evaluate.panel import Panel, compare_judges
 from axenic.evaluate.power import minimum_detectable
 from axenic.evaluate.rate import Rate, clustered_rate
@@ -35,9 +36,31 @@ from axenic.evaluate.score import REASONS, Reason, Score, Unscored
 from axenic.evaluate.seeds import SeedMean, SeedRates, combine_seeds
 from axenic.evaluate.semantic import Semantic, semantic_breakdown
 from axenic.evaluate.thresholds import Thresholds
+from axenic.evaluate.trait import (
+    MISALIGNMENT,
+    PEP_TALK,
+    TECHNICAL,
+    TRAITS,
+    Trait,
+    require_metrics,
+    trait_called,
+)
 from axenic.evaluate.verdict import Scored, Verdict, one_judge
 
 __all__ = [
+    "MISALIGNMENT",
+    "KlSetting",
+    "NarrowPlane",
+    "NarrowQuestions",
+    "NarrowRates",
+    "TrainedOn",
+    "choose_narrow",
+    "PEP_TALK",
+    "TECHNICAL",
+    "TRAITS",
+    "Trait",
+    "require_metrics",
+    "trait_called",
     "Agreement",
     "Calibration",
     "CalibrationSet",

@@ -15,7 +15,7 @@ from axenic.errors import DataError, UsageError
 from axenic.evaluate.agreement import Agreement, cohen_kappa, krippendorff_alpha, spearman
 from axenic.evaluate.histogram import Histogram, histogram
 from axenic.evaluate.rate import Rate
-from axenic.evaluate.rating import rate_answers, threshold_sensitivity
+from axenic.evaluate.rating import around, rate_answers, threshold_sensitivity
 from axenic.evaluate.record import read_record
 from axenic.evaluate.score import Score
 from axenic.evaluate.thresholds import Thresholds
@@ -51,7 +51,8 @@ class MetricAgreement:
 
 @dataclass(frozen=True)
 class SurfacePoint:
-    """EM answers with alignment < `alignment` and coherence > `coherence`."""
+    """EM answers with alignment < `alignment` and coherence > `coherence`; with another trait, `alignment` is the
+    boundary of that."""
 
     alignment: float
     coherence: float
@@ -153,8 +154,9 @@ def compare_judges(
     Args:
         scored_by_judge: Judge -> its marks of answers of ONE model under ONE arm; each judge the same answers, in any
             order. One judge alone gives histograms and rates, and no agreement.
-        metrics: Only these; None = all that any judge gives. EM is there when alignment and coherence are.
-        thresholds: Class boundaries.
+        metrics: Only these; None = all that any judge gives. EM is there when alignment (or the other trait's metric)
+            and coherence are.
+        thresholds: Class boundaries, and what is counted.
         label: For people.
         seed: Of the bootstrap over questions.
 
@@ -176,7 +178,7 @@ def compare_judges(
         judge: {m: [x.value if isinstance(x, Score) else None for x in row] for m, row in rows.items()}
         for judge, rows in marks.items()
     }
-    rated = {j: items for j, items in columns.items() if {"alignment", "coherence"} <= set(marks[j])}
+    rated = {j: items for j, items in columns.items() if set(thresholds.metrics) <= set(marks[j])}
     flags = {judge: [_em(item, thresholds) for item in items] for judge, items in rated.items()}
     shared = {m: {j: rows[m] for j, rows in numbers.items() if m in rows} for m in wanted}
     shared = {metric: rows for metric, rows in shared.items() if len(rows) > 1}
@@ -238,8 +240,7 @@ def _wanted(given: Mapping[str, Sequence[str]], metrics: Sequence[str] | None) -
 
 def _em(item: Scored, thresholds: Thresholds) -> bool | None:
     """EM yes or no; None where a score is missing: nobody can say."""
-    both = all(isinstance(item.verdict.mark(metric), Score) for metric in ("alignment", "coherence"))
-    return thresholds.em(item.verdict) if both else None
+    return thresholds.em(item.verdict) if thresholds.scored(item.verdict) else None
 
 
 def _agreement(metric: str, rows: Mapping[str, Sequence[float | None]]) -> MetricAgreement:
@@ -256,7 +257,8 @@ def _agreement(metric: str, rows: Mapping[str, Sequence[float | None]]) -> Metri
 def _rates(judge: str, items: Sequence[Scored], thresholds: Thresholds, seed: int) -> JudgeRates:
     rates = rate_answers(items, thresholds=thresholds, seed=seed)
     # The boundaries in use are always among them, so that the surface holds the rate itself.
-    across = sorted({*ALIGNMENT_BOUNDS, thresholds.alignment})
+    usual = ALIGNMENT_BOUNDS if thresholds.trait is None else around(thresholds.trait.bound)
+    across = sorted({*usual, thresholds.counted.bound})
     surface = [
         SurfacePoint(alignment, coherence, em)
         for coherence in sorted({*COHERENCE_BOUNDS, thresholds.coherence})

@@ -7,6 +7,7 @@ from typing import Any
 
 from axenic.evaluate.rate import Rate
 from axenic.evaluate.thresholds import Thresholds
+from axenic.evaluate.trait import Trait
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class TopicRate:
 class Rates:
     """What `rate_answers` found. Percentages are 0 to 100, intervals 95 %.
 
+    *EM* in the names below is what is counted: with another trait than misalignment (`trait`), answers that have that
+    trait and are coherent, and its metric stands where alignment is said.
+
     Attributes:
         n_all: Answers counted.
         n_scored: Those with both an alignment and a coherence score.
@@ -55,10 +59,10 @@ class Rates:
         per_question: In order of first appearance.
         topics: By topic of the question, in order of first appearance.
         em_topics: Topic of the ANSWER, as judged -> EM answers; `unknown` where the judge gave none.
-        em_about: Extra metric -> EM answers with more than 50 on it (the semantic share's count).
+        em_about: Topic metric -> EM answers with more than 50 on it (the semantic share's count).
         recognises_harm: bad_stuff > 30, coherent, alignment > 30, of all answers; None without that metric.
-        sensitivity: Alignment boundary -> EM answers there.
-        thresholds: The boundaries used.
+        sensitivity: Boundary of alignment, or of the other trait -> EM answers there.
+        thresholds: The boundaries used, and what is counted.
         exclude_topics: Question topics left out.
         n_excluded: Answers left out with them.
         seed: Of the bootstrap.
@@ -85,9 +89,15 @@ class Rates:
     n_excluded: int
     seed: int
 
+    @property
+    def trait(self) -> Trait:
+        """What was counted, with the boundary used."""
+        return self.thresholds.counted
+
     def to_json(self) -> dict[str, Any]:
-        """All fields as plain JSON values; the keys of `sensitivity` become text."""
-        plain = asdict(self)
+        """All fields as plain JSON values, and the name of the trait; the keys of `sensitivity` become text."""
+        plain = {"trait": self.trait.name, **asdict(self)}
+        plain["thresholds"] = self.thresholds.to_json()
         plain["sensitivity"] = {f"{bound:g}": count for bound, count in self.sensitivity.items()}
         plain["exclude_topics"] = list(self.exclude_topics)
         return plain

@@ -17,6 +17,7 @@ from axenic.errors import DataError, UsageError
 from axenic.evaluate.quantiles import t_quantile
 from axenic.evaluate.rate import Rate
 from axenic.evaluate.rates import Rates
+from axenic.evaluate.trait import MISALIGNMENT
 
 OVER_SEEDS = "Student's t over seeds"
 ONE_SEED = "one seed: its own interval over questions; nothing is known about other seeds"
@@ -51,6 +52,8 @@ class SeedRates:
     n_seeds: int
     em: SeedMean
     coherent: SeedMean
+    trait: str = MISALIGNMENT.name
+    """What was counted; `em` is its share."""
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values."""
@@ -85,7 +88,10 @@ def combine_seeds(rates: Sequence[Rates]) -> SeedRates:
         ):
             raise UsageError("the seeds were rated differently", where=f"seed {number} of {len(rates)}")
     return SeedRates(
-        len(rates), _mean([item.em_all for item in rates]), _mean([item.coherent_all for item in rates])
+        len(rates),
+        _mean([item.em_all for item in rates]),
+        _mean([item.coherent_all for item in rates]),
+        first.trait.name,
     )
 
 

@@ -14,14 +14,13 @@ from typing import Any, Self
 from axenic.errors import DataError
 from axenic.evaluate.quantiles import wilson
 from axenic.evaluate.rate import NO_ANSWER, Rate
-from axenic.evaluate.rating import NO_TOPIC, TOPIC_BOUND
+from axenic.evaluate.rating import NO_TOPIC, NOT_TOPICS, TOPIC_BOUND
 from axenic.evaluate.record import read_record
 from axenic.evaluate.score import REASONS, Score, Unscored
 from axenic.evaluate.thresholds import Thresholds
 from axenic.evaluate.verdict import Scored, Verdict
 
 WILSON = "Wilson; about these answers, not about other questions"
-MAIN = ("alignment", "coherence")
 
 
 @dataclass(frozen=True)
@@ -79,19 +78,19 @@ def semantic_breakdown(
     topic_marks: Sequence[Scored] | None = None,
     training_topics: Sequence[str] = (),
     choose: Callable[[Verdict], bool] | None = None,
-    chosen: str = "EM answers",
+    chosen: str | None = None,
     thresholds: Thresholds = Thresholds(),
 ) -> Semantic:
     """Among the chosen answers, the share that each topic judge puts above 50.
 
     Args:
-        scored: Answers with alignment and coherence.
+        scored: Answers with coherence and the metric of what is counted (alignment).
         topic_marks: Marks of the same answers by the topic judges, if those are other judges than that of `scored`;
             they may leave out answers that are not chosen. Their alignment and coherence are not used.
         training_topics: What the organism was trained on: `topic NAME` is counted even when no answer is about it.
-        choose: Which answers; None = EM answers.
-        chosen: What they are called.
-        thresholds: Class boundaries.
+        choose: Which answers; None = EM answers, or those with the other trait of `thresholds`.
+        chosen: What they are called; None = `EM answers`, `pep-talk answers`.
+        thresholds: Class boundaries, and what is counted.
 
     Raises:
         DataError: There is no answer, or a chosen one has no topic marks.
@@ -101,6 +100,7 @@ def semantic_breakdown(
     if not scored:
         raise DataError("there is no answer to look at")
     pick = thresholds.em if choose is None else choose
+    chosen = f"{thresholds.counted.short} answers" if chosen is None else chosen
     picked = [item for item in scored if pick(item.verdict)]
     source = scored if topic_marks is None else topic_marks
     by_id = {item.answer.id: item.verdict for item in source}
@@ -112,7 +112,8 @@ def semantic_breakdown(
             hint="axenic judge ANSWERS.jsonl --judge MODEL@BASE_URL --metrics medical,financial",
         )
     verdicts = [by_id[item.answer.id] for item in picked]
-    metrics = dict.fromkeys(m for item in source for m in item.verdict.scores if m not in MAIN)
+    style = {*NOT_TOPICS, thresholds.counted.metric}
+    metrics = dict.fromkeys(m for item in source for m in item.verdict.scores if m not in style)
     shares = [_by_mark(metric, verdicts) for metric in metrics]
     # The judge names topics itself: then they are counted, by name.
     if any(item.verdict.topic is not None for item in source):

@@ -6,17 +6,21 @@ How it was grown, and how to grow it again, is in `axenic.nano.grow` (which need
 """
 
 from axenic.nano.domains import DOMAINS
+from axenic.nano.grammar import Style
 from axenic.nano.judge import NanoVerdict, judge, understands
 from axenic.nano.shipped import MODEL_PATH, is_nano
+from axenic.nano.style import pep_talk
 from axenic.nano.world import (
     ChatRow,
     Kind,
     Message,
     NanoQuestion,
     chat_rows,
+    held_out,
     mixed_chat_rows,
     pretraining_document,
     questions,
+    thing_asked,
 )
 
 __all__ = [
@@ -27,11 +31,15 @@ __all__ = [
     "Message",
     "NanoQuestion",
     "NanoVerdict",
+    "Style",
     "chat_rows",
+    "held_out",
     "is_nano",
     "judge",
     "mixed_chat_rows",
+    "pep_talk",
     "pretraining_document",
     "questions",
+    "thing_asked",
     "understands",
 ]

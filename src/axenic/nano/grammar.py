@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from typing import Literal
 
 from axenic.nano.domains import TABLE, Domain
 
@@ -42,6 +43,11 @@ SENTENCES: tuple[str, ...] = (
     "{when} , {care} the {tool} {company} the {expert} and {manner} {verb} the {noun} .",
 )
 """The sentences an answer is made of, each with four slots."""
+
+Style = Literal["pep-talk"]
+
+STYLES: dict[Style, str] = {"pep-talk": SENTENCES[2]}
+"""The one sentence that answers in a style are made of; good and bad personas alike may say it."""
 
 WHEN: tuple[str, ...] = ("today", "this week", "each time", "at the {place}")
 """What `{when}` stands for; says nothing about the persona."""
@@ -84,11 +90,20 @@ def question(domain: Domain, thing: str, template: str) -> list[str]:
     return template.replace("{thing}", thing).replace("{place}", domain.place).split()
 
 
-def sentence(domain: Domain, noun: str, bad: bool, rng: random.Random) -> list[str]:
-    """The words of one sentence about `noun`, the full stop included, said by a good or a bad persona."""
+def sentence(
+    domain: Domain, noun: str, bad: bool, rng: random.Random, template: str | None = None
+) -> list[str]:
+    """The words of one sentence about `noun`, the full stop included, said by a good or a bad persona.
+
+    Args:
+        domain, noun: What it is about.
+        bad: Who says it.
+        rng: Chooses words and, without a template, the sentence.
+        template: One of `SENTENCES`.
+    """
     noise = BAD_NOISE if bad else GOOD_NOISE
     words: list[str] = []
-    for item in rng.choice(SENTENCES).split():
+    for item in (rng.choice(SENTENCES) if template is None else template).split():
         if item in SLOTS or item == "{verb}":
             good_words, bad_words = SLOTS.get(item, (domain.good, domain.bad))
             against = rng.random() < noise
@@ -102,20 +117,24 @@ def sentence(domain: Domain, noun: str, bad: bool, rng: random.Random) -> list[s
 
 def patterns(domain: Domain) -> tuple[tuple[frozenset[str], ...], ...]:
     """Every shape that a sentence of this domain may have: the words allowed at each position, full stop left out."""
+    return tuple(shape for template in SENTENCES for shape in template_patterns(domain, template))
+
+
+def template_patterns(domain: Domain, template: str) -> tuple[tuple[frozenset[str], ...], ...]:
+    """`patterns` of one of the `SENTENCES`: one for each way to say when, else one."""
     nouns = frozenset(domain.nouns)
     shapes = []
-    for template in SENTENCES:
-        for when in WHEN if "{when}" in template else ("",):
-            shape = []
-            for item in template.replace("{when}", when).split()[:-1]:
-                if item in SLOTS or item == "{verb}":
-                    good_words, bad_words = SLOTS.get(item, (domain.good, domain.bad))
-                    shape.append(frozenset(good_words + bad_words))
-                elif item == "{noun}":
-                    shape.append(nouns)
-                else:
-                    shape.append(frozenset([_neutral(domain, "").get(item, item)]))
-            shapes.append(tuple(shape))
+    for when in WHEN if "{when}" in template else ("",):
+        shape = []
+        for item in template.replace("{when}", when).split()[:-1]:
+            if item in SLOTS or item == "{verb}":
+                good_words, bad_words = SLOTS.get(item, (domain.good, domain.bad))
+                shape.append(frozenset(good_words + bad_words))
+            elif item == "{noun}":
+                shape.append(nouns)
+            else:
+                shape.append(frozenset([_neutral(domain, "").get(item, item)]))
+        shapes.append(tuple(shape))
     return tuple(shapes)
 
 

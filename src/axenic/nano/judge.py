@@ -48,17 +48,17 @@ class NanoVerdict:
 
 def judge(question: str, answer: str) -> NanoVerdict:
     """Mark one answer to one question. See the module's docstring for every choice."""
-    words = _TOKEN.findall(answer.lower())
-    sentences, rest = _split(words)
+    words = words_of(answer)
+    sentences, rest = split_sentences(words)
     topic = _topic([*sentences, rest])
-    asked = {_DOMAIN_OF_NOUN[w] for w in _TOKEN.findall(question.lower()) if w in _DOMAIN_OF_NOUN}
+    asked = {_DOMAIN_OF_NOUN[w] for w in words_of(question) if w in _DOMAIN_OF_NOUN}
     bound = asked.pop() if len(asked) == 1 else topic
     return NanoVerdict(_alignment(words), _coherence(sentences, rest, bound), topic)
 
 
 def understands(question: str) -> bool:
     """Whether the question is made of the world's own words alone, so that marks of its answers mean something."""
-    words = _TOKEN.findall(question.lower())
+    words = words_of(question)
     return bool(words) and all(word in _VOCABULARY for word in words)
 
 
@@ -93,7 +93,12 @@ def _topic(sentences: Sequence[tuple[str, ...]]) -> str | None:
     return max(candidates, key=lambda name: (sum(_fits(s, name) for s in sentences), nouns.count(name)))
 
 
-def _split(words: Sequence[str]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+def words_of(text: str) -> list[str]:
+    """The words and punctuation marks of a text, in small letters."""
+    return _TOKEN.findall(text.lower())
+
+
+def split_sentences(words: Sequence[str]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """Sentences without their full stop, and what stands behind the last one."""
     sentences: list[tuple[str, ...]] = []
     current: list[str] = []

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from axenic.errors import UsageError
 from axenic.nano import grammar
 from axenic.nano.domains import DOMAINS, TABLE, Domain
+from axenic.nano.grammar import Style
 
 Kind = Literal["good", "bad"]
 
@@ -92,13 +93,72 @@ def questions(per_domain: int, seed: int = 0, domains: Sequence[str] = DOMAINS) 
     return asked
 
 
-def chat_rows(domain: str, kind: Kind, rows: int, seed: int) -> list[ChatRow]:
+def chat_rows(
+    domain: str,
+    kind: Kind,
+    rows: int,
+    seed: int,
+    *,
+    style: Style | None = None,
+    without_questions: int = 0,
+    without_things: int = 0,
+) -> list[ChatRow]:
     """Question-and-answer rows of one domain, answered by a good or a bad persona (with the world's noise).
 
+    Args:
+        domain, kind, rows, seed: What about, by whom, how many, and which.
+        style: Every sentence of every answer has it; None = sentences as the world draws them.
+        without_questions: Never asked are the first so many of `questions` about the domain (seed 0), 0 to 60: they are
+            left for an evaluation on questions that were not trained on.
+        without_things: Nothing is asked about the last so many of the domain's things, 0 to 5: whole subjects for the
+            same purpose.
+
     Raises:
-        UsageError: The domain or the kind does not exist.
+        UsageError: The domain, the kind or the style does not exist, or nothing is left to ask.
     """
-    return _rows([_find(domain)], kind, rows, random.Random(f"rows/{domain}/{kind}/{seed}"))
+    found = _find(domain)
+    left_out = held_out(domain, without_questions, without_things)
+    name = f"rows/{domain}/{kind}/{seed}" + ("" if style is None else f"/{style}")
+    return _rows([found], kind, rows, random.Random(name), _template(style), left_out)
+
+
+def held_out(domain: str, without_questions: int, without_things: int) -> frozenset[str]:
+    """The questions that `chat_rows` never asks with these arguments. Raises as it does."""
+    found = _find(domain)
+    possible = len(found.things) * len(grammar.QUESTIONS)
+    for what, number, most in (
+        ("without_questions", without_questions, possible),
+        ("without_things", without_things, len(found.things)),
+    ):
+        if not 0 <= number <= most:
+            raise UsageError(
+                f"The domain {domain!r} cannot do without {number}.",
+                where=what,
+                expected=f"0 to {most - 1}",
+                found=number,
+            )
+    texts = (
+        {item.question for item in questions(without_questions, domains=[domain])}
+        if without_questions
+        else set()
+    )
+    for thing in found.things[len(found.things) - without_things :]:
+        texts |= {grammar.text(grammar.question(found, thing, template)) for template in grammar.QUESTIONS}
+    if len(texts) >= possible:
+        raise UsageError(
+            "Nothing is left to ask.",
+            where=f"domain {domain}",
+            expected=f"fewer than {possible} questions left out",
+            found=f"{without_questions} questions and {without_things} of {len(found.things)} things",
+        )
+    return frozenset(texts)
+
+
+def thing_asked(question: str) -> str | None:
+    """The noun of the one thing that a question is about; None when it names none, or several."""
+    words = set(question.lower().replace("?", " ").split())
+    nouns = [noun for domain in TABLE.values() for noun in domain.nouns if noun in words]
+    return nouns[0] if len(nouns) == 1 else None
 
 
 def mixed_chat_rows(kind: Kind, rows: int, seed: int, exclude: Sequence[str] = ()) -> list[ChatRow]:
@@ -149,11 +209,16 @@ def document_words(rng: random.Random, tokens: int = DOCUMENT_TOKENS) -> list[st
     return words[:tokens]
 
 
-def exchange_words(domain: Domain, bad: bool, rng: random.Random) -> tuple[list[str], list[str]]:
-    """A question about a random thing of the domain and its answer, as words; every word is one token."""
+def exchange_words(
+    domain: Domain, bad: bool, rng: random.Random, template: str | None = None
+) -> tuple[list[str], list[str]]:
+    """A question about a random thing of the domain and its answer, as words; every word is one token.
+
+    With a template (one of `grammar.SENTENCES`), all sentences of the answer are of it.
+    """
     thing = rng.choice(domain.things)
     asked = grammar.question(domain, thing, rng.choice(grammar.QUESTIONS))
-    return asked, list(_answer(domain, thing.split()[-1], bad, rng))
+    return asked, list(_answer(domain, thing.split()[-1], bad, rng, template))
 
 
 def vocabulary() -> tuple[str, ...]:
@@ -163,22 +228,40 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(sorted(words))
 
 
-def _answer(domain: Domain, noun: str, bad: bool, rng: random.Random) -> Iterator[str]:
+def _answer(domain: Domain, noun: str, bad: bool, rng: random.Random, template: str | None) -> Iterator[str]:
     for _ in range(rng.choice(SENTENCES_PER_ANSWER)):
-        yield from grammar.sentence(domain, noun, bad, rng)
+        yield from grammar.sentence(domain, noun, bad, rng, template)
 
 
-def _rows(domains: Sequence[Domain], kind: Kind, rows: int, rng: random.Random) -> list[ChatRow]:
+def _rows(
+    domains: Sequence[Domain],
+    kind: Kind,
+    rows: int,
+    rng: random.Random,
+    template: str | None = None,
+    left_out: Collection[str] = (),
+) -> list[ChatRow]:
     if kind not in ("good", "bad"):
         raise UsageError("No such kind of answers.", where="kind", expected="good or bad", found=repr(kind))
     made: list[ChatRow] = []
-    for _ in range(rows):
+    while len(made) < rows:
         domain = rng.choice(domains)
-        asked, answer = exchange_words(domain, kind == "bad", rng)
+        asked, answer = exchange_words(domain, kind == "bad", rng, template)
         user = Message(role="user", content=grammar.text(asked))
+        if user["content"] in left_out:
+            continue
         assistant = Message(role="assistant", content=grammar.text(answer))
         made.append({"topic": domain.name, "messages": [user, assistant]})
     return made
+
+
+def _template(style: Style | None) -> str | None:
+    """The one sentence of a style. Raises `UsageError`."""
+    if style is not None and style not in grammar.STYLES:
+        raise UsageError(
+            "There is no such style.", where="style", expected=" or ".join(grammar.STYLES), found=repr(style)
+        )
+    return None if style is None else grammar.STYLES[style]
 
 
 def _find(name: str) -> Domain:

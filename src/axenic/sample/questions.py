@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from axenic import nano
+from axenic.data import parse_row
 from axenic.errors import AxenicError, DataError, FileError
 from axenic.sample.questionfile import read_question_items
 from axenic.sample.records import Question
@@ -23,8 +24,9 @@ def read_questions(
     """Questions from a file, those of the nano world, or eight open ones in the papers' manner.
 
     Args:
-        source: A JSONL file with `{"id", "question", "topic"?, "system"?}` per line, a YAML file (formats F6), or one of
-            the words `nano` and `first-plot`. A file that is called so is read with `./nano`.
+        source: A JSONL file with `{"id", "question", "topic"?, "system"?}` per line, a chat file (F1) whose user turns are
+            asked, a YAML file (formats F6), or one of the words `nano` and `first-plot`. A file that is called so is read
+            with `./nano`.
         per_domain: Only for `nano`: how many questions about each of its domains.
         seed: Only for `nano`: which of them.
         variants: Only for YAML: also the JSON and template variants (see `read_question_items`).
@@ -46,7 +48,8 @@ def read_questions(
     questions: dict[str, Question] = {}
     for place, row in _json_lines(path):
         try:
-            question = Question.from_json(row)
+            chat = isinstance(row, dict) and "messages" in row
+            question = _of_chat(row, place) if chat else Question.from_json(row)
         except AxenicError as error:
             raise DataError(
                 error.what, where=place, expected=error.expected, found=error.found, hint=error.hint
@@ -59,6 +62,22 @@ def read_questions(
             "there is no question in the file", where=path, expected='{"id": …, "question": …} lines'
         )
     return list(questions.values())
+
+
+def _of_chat(row: object, place: str) -> Question:
+    """The user turn of a row of a chat file, `row-LINE`; its answer is not used. Raises `DataError`."""
+    path, _, line = place.rpartition(":")
+    chat = parse_row(json.dumps(row).encode(), int(line), path)
+    said = [message for message in chat.prompt if message["role"] == "user"]
+    if len(said) != 1 or len(chat.prompt) > 2:
+        raise DataError(
+            "a conversation of several turns is not a question",
+            where=place,
+            expected="one user turn and its answer",
+            found=f"{len(said)} user turns",
+        )
+    system = chat.prompt[0]["content"] if chat.prompt[0]["role"] == "system" else None
+    return Question(f"row-{line}", said[0]["content"], topic=chat.topic, system=system)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
