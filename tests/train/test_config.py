@@ -48,6 +48,7 @@ def test_numbers_may_be_text() -> None:
         ("learning_rate", "__import__('os').getpid()"),
         ("learning_rate", "nan"),
         ("learning_rate", -5),
+        ("learning_rate", 1e38),
         ("r", 0),
         ("r", 10**6),
         ("batch_size", 0),

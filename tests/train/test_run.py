@@ -284,7 +284,7 @@ def test_early_stop_needs_six_steps_in_a_row(make_config: MakeConfig, tmp_path: 
 
 
 def test_divergence_stops_with_the_last_good_checkpoint(make_config: MakeConfig, tmp_path: Path) -> None:
-    config = make_config(optimizer="sgd", learning_rate=1e38, alpha=1e6, scheduler="constant", save_steps=1)
+    config = make_config(optimizer="sgd", learning_rate=1e4, alpha=1e17, scheduler="constant", save_steps=1)
     with pytest.raises(ModelError, match="diverged at step") as caught:
         train_organism(config, tmp_path / "r")
     assert "checkpoint" in (caught.value.found or "")
@@ -362,3 +362,24 @@ def test_a_full_disk_loses_nothing(
         assert caught.value.exit_code == 1
     train_organism(config, out)
     assert bytes_of(out) == bytes_of(run)
+
+
+def test_weights_that_are_not_finite_are_never_kept_as_a_good_checkpoint(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of a step is computed before its update: what the update breaks only shows in the weights."""
+    whole = torch.optim.AdamW.step
+    steps = []
+
+    def breaks(self: torch.optim.AdamW, closure: Any = None) -> Any:
+        out = whole(self, closure)
+        steps.append(1)
+        if len(steps) == 6:
+            self.param_groups[0]["params"][0].data.view(-1)[0] = torch.inf
+        return out
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", breaks)
+    with pytest.raises(ModelError, match=r"diverged at step 6: loss .*lora_A.weight is not finite") as caught:
+        train_organism(make_config(), tmp_path / "r")
+    assert "step 3" in str(caught.value.found)
+    assert [path.name for path in (tmp_path / "r" / "checkpoints").iterdir()] == ["step-000003"]

@@ -183,11 +183,14 @@ class TensorStack:
         flags = _read_at(self.path, self._layout.offsets[WRITTEN], len(self.steps))
         return [step for step, flag in zip(self.steps, flags, strict=True) if flag == 1]
 
-    def read(self, only: Collection[int] | None = None) -> tuple[list[int], dict[str, Tensor]]:
+    def read(
+        self, only: Collection[int] | None = None, names: Collection[str] | None = None
+    ) -> tuple[list[int], dict[str, Tensor]]:
         """The written rows: W steps ascending, and each tensor as float32 `[W, *shape]`.
 
         Args:
             only: Steps to read, of those that are written; None reads all. Other rows are not touched.
+            names: Tensors to read, of those that the stack has; None reads all.
 
         Raises:
             FileError: The file is not what it was when opened, or a written row is not finite.
@@ -198,6 +201,8 @@ class TensorStack:
         steps = [step for step in self.written() if only is None or step in only]
         tensors = {}
         for name, shape in self.shapes.items():
+            if names is not None and name not in names:
+                continue
             tensors[name] = torch.empty(len(steps), *shape)
             n_bytes = 4 * math.prod(shape)
             for row_D, step in zip(tensors[name], steps, strict=True):

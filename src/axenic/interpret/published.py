@@ -20,7 +20,9 @@ from axenic.evaluate import rate_answers, read_judged_csv
 from axenic.files import load_tensors
 from axenic.interpret.pathcurves import local_cosine, pca_path
 from axenic.interpret.pathfile import read_published_path
+from axenic.interpret.pathplane import path_plane
 from axenic.interpret.probe import Split, Spread, probe_classes
+from axenic.interpret.runpath import path_of
 from axenic.interpret.vectorpath import Floats, VectorPath
 from axenic.progress import Progress, silent
 
@@ -130,7 +132,7 @@ def _trajectories(folder: Path) -> Iterator[_Known]:
         name: read_published_path(folder / f"{name}.safetensors")
         for name in ("kl0", "kl5e3", "kl1e6", "kl1e6_then_kl0")
     }
-    general, weak, narrow, removed = paths.values()
+    general, _, narrow, removed = paths.values()
     ends = {name: _at(path, 676) for name, path in paths.items()}
     for name, expected in zip(paths, ("60.817", "60.558", "44.368", "65.677"), strict=True):
         yield f"norm of {name} at step 676", expected, ALPHA * float(np.linalg.norm(ends[name]))
@@ -182,9 +184,9 @@ def _trajectories(folder: Path) -> Iterator[_Known]:
     for window, expected in ((5, "75"), (10, "101"), (15, "108")):
         far = [moved >= 0.0035 for moved in local_cosine(general, window).displacements]
         yield f"kl0: points that moved 0.0035 or more, k {window}", expected, sum(far)
-    shares = _standardised_shares(np.concatenate([p.vectors_SD for p in (general, weak, narrow)]), 5)
+    plane = path_plane([path_of(name, paths[name]) for name in ("kl0", "kl5e3", "kl1e6")])
     for index, expected in enumerate(("54.15", "22.50", "9.56", "4.43", "2.78")):
-        yield f"PCA of three runs, component {index + 1}, %", expected, 100 * shares[index]
+        yield f"PCA of three runs, component {index + 1}, %", expected, 100 * plane.explained[index]
     for path, expecteds in ((general, ("79.35", "12.76")), (narrow, ("81.01", "13.23"))):
         name = "kl0" if path is general else "kl1e6"
         for index, expected in enumerate(expecteds):
@@ -303,15 +305,3 @@ def _cosine(a_D: Floats, b_D: Floats) -> float:
 
 def _value(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _standardised_shares(rows_SD: Any, components: int) -> list[float]:
-    """Share of the variance of each component after every coordinate is standardised (papers.md M3.11)."""
-    scaled_SD = rows_SD.astype(np.float64)
-    scaled_SD -= scaled_SD.mean(axis=0)
-    size_D = scaled_SD.std(axis=0)
-    scaled_SD /= np.where(size_D > 0, size_D, 1.0)
-    # S x S and not D x D: there are 408 rows of 5,120.
-    values_S = np.linalg.eigvalsh(scaled_SD @ scaled_SD.T)[::-1]
-    shares: list[float] = (values_S[:components] / values_S.sum()).tolist()
-    return shares

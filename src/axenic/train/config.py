@@ -74,7 +74,9 @@ class TrainConfig(BaseModel):
     layers: tuple[int, ...] | None = Field(None, min_length=1, description="blocks, 0-based; None = all")
     vector_site: VectorSite = Field("down_proj", description="what a steering vector is added to")
     dropout: float = Field(0.0, ge=0, lt=1, description="adapter dropout")
-    learning_rate: float = Field(1e-5, gt=0, allow_inf_nan=False, description="peak learning rate")
+    learning_rate: float = Field(
+        1e-5, gt=0, le=1e4, allow_inf_nan=False, description="peak learning rate, at most 1e4"
+    )
     scheduler: Literal[
         "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"
     ] = Field("linear", description="learning rate over steps")
@@ -110,6 +112,11 @@ class TrainConfig(BaseModel):
         description="the same as the authors count it: times the number of logits",
     )
     kl_batch_size: int = Field(8, ge=1, description="KL rows per forward pass")
+    start_from: str | None = Field(
+        None,
+        min_length=1,
+        description="organism (run folder, checkpoint folder or adapter) whose weights training starts with",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, mps, split")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
 

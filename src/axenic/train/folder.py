@@ -22,7 +22,15 @@ from axenic.train.result import TrainResult
 
 FILES = ("train.json", "log.jsonl", "trajectory.safetensors", "result.json", "manifest.json")
 FOLDERS = ("adapter", "vector", "model", "checkpoints")
-IDENTITY = ("config", "base_fingerprint", "tokenizer", "data_sha256", "kl_data_sha256", "optimizer")
+IDENTITY = (
+    "config",
+    "base_fingerprint",
+    "tokenizer",
+    "data_sha256",
+    "kl_data_sha256",
+    "start_fingerprint",
+    "optimizer",
+)
 """Keys of `train.json` that make a run what it is. Versions are left out."""
 
 LATER = {
@@ -31,8 +39,12 @@ LATER = {
     "kl_weight": None,
     "kl_weight_published": None,
     "kl_batch_size": 8,
+    "start_fingerprint": None,
 }
 """Values that came after the first version, with what a run without them had: it stays the same run."""
+
+PATHS = ("data", "kl_data", "start_from")
+"""Options that name files; their hashes are in `IDENTITY`."""
 
 HINT = "choose another folder, or repeat the command with --from-scratch"
 
@@ -68,7 +80,8 @@ class RunFolder:
                     hint=HINT,
                 )
             return
-        known, new = _flat(read_json(self._record)), _flat(facts)
+        # What is left out has the value of `LATER`: a KL term that is taken away is another run too.
+        known, new = LATER | _flat(read_json(self._record)), LATER | _flat(facts)
         for key in [key for key in new if key not in known or known[key] != new[key]]:
             raise UsageError(
                 f"the folder holds a run with another {key.replace('_', ' ').replace(' sha256', '')}",
@@ -134,8 +147,8 @@ def run_id(facts: dict[str, Any]) -> str:
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Identity facts with the options beside them, without the data's paths: only their bytes matter."""
-    options = {key: value for key, value in facts["config"].items() if key not in ("data", "kl_data")}
+    """Identity facts with the options beside them, without the paths of data and start: only their bytes matter."""
+    options = {key: value for key, value in facts["config"].items() if key not in PATHS}
     flat = (
         options
         | {key: facts[key] for key in IDENTITY[1:] if key in facts and key != "optimizer"}

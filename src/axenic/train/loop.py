@@ -221,7 +221,7 @@ class Recorder(TrainerCallback):
         loss, grad_norm = float(logs["loss"]), float(logs["grad_norm"])
         kl = {} if loop.kl is None else {"kl": loop.kl.end_step(index)}
         if not all(map(math.isfinite, (loss, grad_norm, *kl.values()))):
-            self._stop_diverged(loss, grad_norm, **kl)
+            self._stop_diverged(loss, grad_norm, kl.get("kl"))
         lr = float(logs["learning_rate"])
         trained = self._trained[index]
         parts = kl | ({} if self.tail is None else self.tail.split(loss, trained))
@@ -231,6 +231,8 @@ class Recorder(TrainerCallback):
         total = loop.schedule.total_steps
         self.interrupted = loop.processes.total(self.interrupted)[0] > 0
         if self.step % loop.config.save_steps == 0 or self.step == total or learnt or self.interrupted:
+            if (lost := loop.organism.not_finite()) is not None:
+                self._stop_diverged(loss, grad_norm, kl.get("kl"), lost)
             loop.log.flush()
             loop.checkpoints.save(self.step, loop.organism, self.optimizer, self.scheduler)
         if learnt or self.interrupted:
@@ -249,16 +251,22 @@ class Recorder(TrainerCallback):
             out=str(loop.out),
         )
 
-    def _stop_diverged(self, loss: float, grad_norm: float, kl: float | None = None) -> None:
+    def _stop_diverged(
+        self, loss: float, grad_norm: float, kl: float | None = None, weight: str | None = None
+    ) -> None:
         self.loop.log.flush()
         kept = self.loop.checkpoints.steps()
         beside = "" if kl is None else f", KL {kl}"
+        beside += "" if weight is None else f", and {weight} is not finite after it"
+        lower = f"learning_rate (now {self.loop.config.learning_rate})"
+        if self.loop.kl is not None:
+            lower += f" or the KL weight (now {self.loop.kl.weight:g} nats per token)"
         raise ModelError(
             f"training diverged at step {self.step}: loss {loss}, gradient norm {grad_norm}{beside}",
             where=self.loop.out,
             expected="finite numbers",
             found=f"last good checkpoint: step {kept[-1]}" if kept else "no checkpoint yet",
-            hint=f"lower learning_rate (now {self.loop.config.learning_rate}) and train into another folder",
+            hint=f"lower {lower} and train into another folder",
         )
 
     @contextlib.contextmanager

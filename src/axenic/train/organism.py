@@ -124,6 +124,12 @@ class Organism:
         """What is saved: the adapter, or every weight, so that a checkpoint opens too; see `Processes.whole`."""
         return self.processes.whole(self.parameters() if self.full else self.trained())
 
+    def not_finite(self) -> str | None:
+        """A trained parameter with a value that is not finite, None without one; of sharded ones nothing is known."""
+        if self.processes.sharded:
+            return None
+        return next((name for name, p in self.trained().items() if not bool(torch.isfinite(p).all())), None)
+
     def vectors(self) -> dict[str, Tensor]:
         """Adapter factors as float32, named `layers.{l}.{module}.A` [R, d_in] and `.B` [d_out, R]; vectors
         `layers.{l}.vector` [D], without alpha.

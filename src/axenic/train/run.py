@@ -26,6 +26,7 @@ from axenic.train.processes import Processes, check_launch, join_processes
 from axenic.train.randomness import borrowed_generators
 from axenic.train.result import TrainResult
 from axenic.train.schedule import Schedule
+from axenic.train.start import Start
 from axenic.train.steplog import StepLog
 from axenic.train.trajectory import Trajectory
 
@@ -46,7 +47,7 @@ def train_organism(
         Losses and counts; the organism is in `out`.
     Raises:
         UsageError: the folder holds another run (the differing value is named), or a layer or module does not
-            exist, or nothing would be trained.
+            exist, or nothing would be trained, or `start_from` was grown in another way.
         DataError: a row of the chat file cannot be trained on.
         CheckpointError: a checkpoint or finished run is torn, mixed or of another run.
         ModelError: the model cannot be opened, or the loss is not finite.
@@ -72,6 +73,9 @@ def train_organism(
     kl_rows = read_chat(config.kl_data) if config.kl_data is not None else []
     if config.kl_data is not None:
         facts["kl_data_sha256"] = sha256_file(config.kl_data)
+    begin = None if config.start_from is None else Start.find(config.start_from, folder.path)
+    if begin is not None:
+        facts["start_fingerprint"] = begin.fingerprint
     if not from_scratch:
         folder.check_owner(facts)
         finished = processes.on_main(folder.finished)
@@ -99,6 +103,11 @@ def train_organism(
         organism = make_organism(opened.model, config, processes, opened.identity.base)
         if held_close:
             organism.keep_reference()
+        schedule = Schedule.of(config, len(train))
+        # Both see the base model, whatever training starts with: the reference, and what a sketch is taken from.
+        trajectory = Trajectory(folder.trajectory, organism, config, schedule.total_steps)
+        if begin is not None:
+            begin.put_into(organism, config, opened)
         checkpoints = Checkpoints(folder.checkpoints, run_id(facts), processes)
 
         def prepare() -> int | None:
@@ -109,7 +118,6 @@ def train_organism(
             return newest
 
         start = processes.on_main(prepare)
-        schedule = Schedule.of(config, len(train))
         log = StepLog(folder.log, writes=processes.main)
         pad_id = opened.tokenizer.pad_token_id or 0
         order = kl_schedule(schedule, len(held_close), config.kl_batch_size)
@@ -123,7 +131,7 @@ def train_organism(
             device=device,
             dtype=opened.dtype,
             log=log,
-            trajectory=Trajectory(folder.trajectory, organism, config, schedule.total_steps),
+            trajectory=trajectory,
             checkpoints=checkpoints,
             out=folder.path,
             progress=progress,
@@ -149,6 +157,7 @@ def train_organism(
             loss_tail=log.rows[-1].get("loss_tail"),
             kl=log.rows[-1].get("kl"),
             notes=((note,) if note else ())
+            + (begin.notes() if begin is not None else ())
             + _kl_notes(weight, train_rows, kl_rows, held_close)
             + _idle_devices(config, device, processes),
             resumed_from=start,

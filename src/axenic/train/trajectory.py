@@ -18,16 +18,18 @@ FROM_SCRATCH = "repeat the command with --from-scratch"
 class Trajectory:
     """`trajectory.safetensors`: float32 `layers.{l}.{module}.A` [S, R, d_in] and `.B` [S, d_out, R].
 
-    Steps are 0, k, 2k, ... and the last one; step 0 is the adapter before training. B·A times `scale` (in the
+    Steps are 0, k, 2k, ... and the last one; step 0 is the adapter before training, that of `start_from` where the run
+    goes on from an organism. B·A times `scale` (in the
     metadata: alpha/sqrt(r) or alpha/r) is what the adapter adds to the weight.
 
     Of steering vectors: float32 `layers.{l}.vector` [S, D], without alpha, which is `scale` in the metadata.
 
     Of a full fine-tune: float32 `layers.{l}.delta` and `rest.delta` [S, 4096], a random projection of what each
-    block's weights have moved since step 0, which keeps norms and angles (`axenic.train.sketch`).
+    block's weights have moved from the base model's, which keeps norms and angles (`axenic.train.sketch`).
 
     Args:
         path: The file.
+        organism: With the base model's weights still, if all are trained.
         config: `trajectory_steps` is k; 0 stores nothing.
         total_steps: Steps planned; a run that stops early leaves the later rows unwritten.
     """
