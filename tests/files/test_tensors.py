@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from safetensors import safe_open
 
 from axenic.errors import DataError, DiskFullError, FileError
 from axenic.files import load_tensors, save_tensors
+from axenic.files.tensors import read_tensor
 
 pytestmark = pytest.mark.unit
 
@@ -165,7 +167,10 @@ class TestStrangers:
 
     def test_other_kinds(self, tmp_path: Path) -> None:
         (tmp_path / "x.gguf").write_bytes(b"GGUF\x03\0\0\0" + b"\0" * 100)
-        self.refused(tmp_path / "x.gguf", "is a GGUF file")
+        error = self.refused(tmp_path / "x.gguf", "is a GGUF file")
+        assert "pickle" not in str(error)
+        os.mkfifo(tmp_path / "pipe")
+        self.refused(tmp_path / "pipe", "not a regular file")
         with zipfile.ZipFile(tmp_path / "x.zip", "w"):
             pass
         self.refused(tmp_path / "x.zip", "zip archive")
@@ -218,3 +223,21 @@ def test_the_library_reads_our_metadata(tmp_path: Path) -> None:
     save_tensors(tmp_path / "x", {"a": torch.zeros(1)}, {"who": "é\n"})
     with safe_open(tmp_path / "x", framework="pt") as file:
         assert file.metadata() == {"who": "é\n"}
+
+
+def test_one_tensor_of_a_file_is_read_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    tensors = {
+        "x": torch.arange(6.0).reshape(2, 3),
+        "y": torch.tensor([1.0, torch.inf]),
+        "n": torch.tensor(3),
+    }
+    save_tensors(path, tensors)
+    assert torch.equal(read_tensor(path, "x"), tensors["x"])
+    assert int(read_tensor(path, "n")) == 3
+    read_tensor(path, "x")[0, 0] = 99.0
+    assert float(read_tensor(path, "x")[0, 0]) == 0.0
+    with pytest.raises(FileError, match="not finite"):
+        read_tensor(path, "y")
+    with pytest.raises(FileError, match="no tensor z"):
+        read_tensor(path, "z")

@@ -6,6 +6,7 @@
 
 from axenic.data.chat import ChatRow, Message, parse_chat, parse_row, read_chat, write_chat
 from axenic.data.collate import collate_rows
+from axenic.data.corpus import Corpus, read_corpus
 from axenic.data.mask import IGNORE, Encoded, Format, encode_row, encode_rows
 from axenic.data.mix import Mixture, bad_share, few_rows, mix_rows
 from axenic.data.show import show_plain, show_row
@@ -13,6 +14,8 @@ from axenic.data.split import split_rows, split_topics
 from axenic.data.template import is_special, prompt_ids, render, tokenize
 
 __all__ = [
+    "Corpus",
+    "read_corpus",
     "ChatRow",
     "Message",
     "Encoded",

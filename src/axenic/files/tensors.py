@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 2**30
 Shapes = Mapping[str, tuple[int | None, ...]]
 
+PICKLE = "a pickle (torch.save)"
 _FOREIGN = {
-    b"PK\x03\x04": "a pickle (torch.save)",
+    b"PK\x03\x04": PICKLE,
     b"PK\x05\x06": "an empty zip archive",
     b"GGUF": "a GGUF file",
     b"\x93NUM": "a numpy file",
@@ -106,6 +107,23 @@ def inspect_tensors(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
         return _entries(path, file), dict(file.metadata() or {})
 
 
+def read_tensor(path: Path, name: str) -> Tensor:
+    """One tensor of a safetensors file, on the CPU, with memory of its own: for files larger than the memory.
+
+    Raises:
+        FileError: As `load_tensors`; or no such tensor, or values in it that are not finite.
+    """
+    import torch
+
+    with _opened(path, None) as file:
+        if name not in file.keys():  # noqa: SIM118 - the file is no mapping
+            raise FileError(f"{path.name} has no tensor {name}", where=path)
+        tensor: Tensor = file.get_tensor(name).clone()
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise FileError(f"{path.name} holds values that are not finite", where=f"{path}, tensor {name}")
+    return tensor
+
+
 @contextmanager
 def _opened(path: Path, max_bytes: int | None) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
@@ -147,6 +165,9 @@ def _dtype_name(name: str, tensor: Tensor) -> str:
 
 
 def _refuse_other_kinds(path: Path, max_bytes: int | None) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Before it is opened: a pipe would be waited for without end.
+        raise FileError(f"{path.name} is not a regular file", where=path)
     with path.open("rb") as handle:
         size, start = os.fstat(handle.fileno()).st_size, handle.read(9)
     if max_bytes is not None and size > max_bytes:
@@ -160,14 +181,16 @@ def _refuse_other_kinds(path: Path, max_bytes: int | None) -> None:
         return  # A safetensors header; its length may begin with 0x80 as a pickle does.
     kind = _FOREIGN.get(start[:4])
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        kind = "a pickle (torch.save)"
+        kind = PICKLE
     if kind is not None:
         raise FileError(
-            f"{path.name} is {kind}; Axenic never unpickles",
+            f"{path.name} is {kind}" + ("; Axenic never unpickles" if kind == PICKLE else ""),
             where=path,
             expected="a safetensors file",
             found=f"a file that starts with the bytes {start[:4].hex(' ')}",
-            hint=f"axenic import {path} --allow-pickle reads a pickle of vectors in a closed child process",
+            hint=f"axenic import {path} --allow-pickle reads a pickle of vectors in a closed child process"
+            if kind == PICKLE
+            else f"axenic import {path} says whether it can be converted",
         )
 
 

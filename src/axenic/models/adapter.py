@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel
@@ -136,7 +137,26 @@ def read_adapter(folder: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
             expected="LoRA tensors, as its config says",
             found=f"{strange[0]} ({len(strange)} such)",
         )
+    _check_rank(facts, tensors, folder)
     return config, tensors
+
+
+def _check_rank(facts: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> None:
+    """Refuse a rank above those of the tensors: PEFT would first make factors of that rank, of any size."""
+    pattern = facts.get("rank_pattern") or {}
+    stated = [facts.get("r", LoraConfig.r), *(pattern.values() if isinstance(pattern, dict) else [pattern])]
+    rows = [
+        len(tensor) for name, tensor in tensors.items() if ".lora_A" in name or ".lora_embedding_A" in name
+    ]
+    for rank in stated:
+        if type(rank) is not int or rank < 1 or (rows and rank > max(rows)):
+            raise ModelError(
+                "the adapter's config says a rank that its tensors do not have",
+                where=folder / CONFIG,
+                expected=f"r from 1 to {max(rows)}" if rows else "r, a whole number from 1",
+                found=ascii(rank)[:40],
+                hint="ask the owner for the adapter_config.json that belongs to the tensors",
+            )
 
 
 def _check_shapes(model: PeftModel, tensors: dict[str, Tensor], folder: Path, hint: str | None) -> None:

@@ -163,7 +163,7 @@ def load_weights(folder: Path, placement: Placement, *, config_folder: Path | No
         config_folder: Holds `config.json`; `folder` unless told.
 
     Raises:
-        ModelError: Weights are missing, pickled, damaged, or of another shape than the config says.
+        ModelError: Weights are missing, pickled, damaged, not finite, or of another shape than the config says.
     """
     weight_files(folder)
     alone: dict[str, str | int | torch.device] = {"": placement.device}
@@ -191,7 +191,24 @@ def load_weights(folder: Path, placement: Placement, *, config_folder: Path | No
             expected=f"a tensor {missing[0]}",
             found=f"{len(missing)} lacking",
         )
+    _check_finite(model, folder)
     return model
+
+
+def _check_finite(model: PreTrainedModel, folder: Path) -> None:
+    for name, weight in model.named_parameters():
+        # A sum needs no memory; only where it is not finite is every value looked at.
+        if weight.is_meta or bool(torch.isfinite(weight.sum())):
+            continue
+        bad = weight.numel() - int(torch.isfinite(weight).sum())
+        if bad:
+            raise ModelError(
+                "the model holds values that are not finite",
+                where=f"{folder}, tensor {name}",
+                expected="no NaN and no infinity",
+                found=f"{bad:,} of {weight.numel():,} values",
+                hint="take an earlier checkpoint: a training run that diverged ends like this",
+            )
 
 
 def _generation_config(folder: Path, config: PreTrainedConfig) -> GenerationConfig:

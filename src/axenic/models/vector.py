@@ -98,7 +98,7 @@ def add_vectors(
     if steering_of(model):
         raise ModelError("the model has steering vectors already", expected="the plain base model")
     sites = find_sites(model)
-    targets = {layer: _target(sites, config.site, layer) for layer in config.layers}
+    targets = {layer: vector_target(sites, config.site, layer) for layer in config.layers}
     found = {}
     for layer, target in targets.items():
         device = next(target.parameters()).device
@@ -107,7 +107,12 @@ def add_vectors(
     return found
 
 
-def _target(sites: Sites, site: VectorSite, layer: int) -> nn.Module:
+def vector_target(sites: Sites, site: VectorSite, layer: int) -> nn.Module:
+    """The module to whose output a vector of this site and layer is added.
+
+    Raises:
+        UsageError: A layer that the model does not have, or no down-projection there.
+    """
     if site != "down_proj":
         return sites.module(site, layer)
     sites.check("mlp_out", layer)
@@ -235,5 +240,14 @@ def _parse(facts: dict[str, Any], folder: Path) -> VectorConfig:
 
 def attach_vectors(model: nn.Module, folder: Path) -> Sequence[SteeringVector]:
     """Put the vectors of a folder on a base model, changed in place. Raises as `read_vectors` and `add_vectors`."""
-    config, tensors = read_vectors(folder, find_sites(model).d_model)
+    sites = find_sites(model)
+    config, tensors = read_vectors(folder, sites.d_model)
+    if config.layers[-1] >= sites.n_layers:
+        raise ModelError(
+            "the steering vectors were made for a model with more layers",
+            where=folder / VECTOR_CONFIG,
+            expected=f"layers 0 to {sites.n_layers - 1}, those of this model",
+            found=f"layer {config.layers[-1]}",
+            hint=f"--model {config.base_model or 'NAME'} with the base model that they were trained on",
+        )
     return list(add_vectors(model, config, tensors).values())
