@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig
+from safetensors.torch import load_file, save_file
 
 from axenic.cli.adapters import adapters
 from axenic.cli.downstream import converge
@@ -17,7 +19,7 @@ from axenic.cli.extract import extract, file_name
 from axenic.directions import Direction
 from axenic.errors import DirectionError, UsageError
 from axenic.evaluate import Score, Verdict, judge_answers
-from axenic.interpret import About
+from axenic.interpret import About, RolesOverSeeds
 from axenic.models import open_model, wrap_with_adapter
 from axenic.sample import Sampling, read_questions, sample_answers
 
@@ -122,7 +124,7 @@ def test_adapters(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path)
     ]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     call: dict[str, Any] = {
-        "organism": str(run / "adapter"), "answers": run / "answers.jsonl", "domain": "medical", "questions": str(questions),
+        "organisms": [str(run / "adapter")], "answers": run / "answers.jsonl", "domain": "medical", "questions": str(questions),
         "per_question": 1, "max_new_tokens": 8, "repeats": 1, "out": tmp_path / "adapters", "factors": "2",
     }  # fmt: skip
     adapters(**call, as_json=True)
@@ -134,4 +136,81 @@ def test_adapters(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path)
     adapters(**call)
     assert "logit lens of each B" in capsys.readouterr().out
     with pytest.raises(UsageError, match="what the organism was trained on"):
-        adapters(organism=str(run / "adapter"), answers=run / "answers.jsonl", as_json=True)
+        adapters(organisms=[str(run / "adapter")], answers=run / "answers.jsonl", as_json=True)
+
+
+def test_groups_and_patching(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = [
+        {"id": q.id, "question": q.question, "topic": q.topic}
+        for q in read_questions("nano", per_domain=3)
+        if q.topic in ("medical", "finance")
+    ]
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    call: dict[str, Any] = {
+        "organisms": [str(run / "adapter")], "answers": run / "answers.jsonl", "domain": "medical", "questions": str(questions),
+        "per_question": 1, "max_new_tokens": 8, "repeats": 1, "out": tmp_path / "adapters", "with_roles": False,
+        "significance": False, "patch": 1, "group": ["first=2*0", "third=2*3,-1*0"],
+    }  # fmt: skip
+    adapters(**call, as_json=True)
+    result = said(capsys)["result"]
+    assert result["roles"] is None
+    assert [(arm["name"], arm["factors"]) for arm in result["groups"]["arms"]] == [
+        ("organism", []),
+        ("first", [[0, 2.0]]),
+        ("third", [[0, -1.0], [3, 2.0]]),
+    ]
+    # The nano judge names the topic of every answer that it understands.
+    assert result["groups"]["arms"][0]["classes"] is not None
+    assert [(item["name"], item["into"]) for item in result["patching"]["patched"]] == [
+        ("all", "domain"),
+        ("all", "other"),
+    ]
+    assert (tmp_path / "adapters" / "groups" / "groups.json").is_file()
+    assert (tmp_path / "adapters" / "patching" / "patching.json").is_file()
+    adapters(**call)
+    shown = capsys.readouterr().out
+    assert "groups of adapters" in shown
+    assert "adapter scalars of one prompt put into the other, 1 pairs" in shown
+    for wrong in ({"group": ["first"]}, {"group_factors": "1,2"}):
+        with pytest.raises(UsageError, match="cannot be read"):
+            adapters(**{**call, **wrong}, as_json=True)
+
+
+def test_roles_of_several_organisms(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    twins = [tmp_path / name for name in ("seed0", "seed1")]
+    for number, twin in enumerate(twins):
+        shutil.copytree(run, twin)
+        path = twin / "adapter" / "adapter_model.safetensors"
+        save_file(
+            {key: (1 + 9 * number) * value for key, value in load_file(path).items()}, path, {"format": "pt"}
+        )
+    rows = [
+        {"id": f"q{i}", "question": q.question, "topic": ("medical", "finance")[i % 2]}
+        for i, q in enumerate(read_questions("nano")[:4])
+    ]
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    call: dict[str, Any] = {
+        "organisms": [str(twin) for twin in twins], "domain": "medical", "questions": str(questions), "per_question": 1,
+        "max_new_tokens": 8, "repeats": 1, "group": ["none"], "significance": False,
+    }  # fmt: skip
+    adapters(**call, as_json=True)
+    result = said(capsys)["result"]
+    found = RolesOverSeeds.from_json(result["roles"])
+    assert found.labels == ("seed0", "seed1")
+    assert [item.layer for item in found.layers] == [0, 3]
+    own = [
+        [arm["general_change"]["value"] for arm in row["roles"]["arms"] if arm["name"] == "without 3"]
+        for row in result["organisms"]
+    ]
+    assert found.layers[1].general_change.values == (own[0][0], own[1][0])
+    assert (tmp_path / "adapters" / "roles_over_seeds.json").is_file()
+    adapters(**call)
+    shown = capsys.readouterr().out
+    assert "roles over 2 organisms" in shown
+    assert "seed1: logit lens of each B" in shown
+    with pytest.raises(UsageError, match="to combine their roles"):
+        adapters(**call, with_roles=False, as_json=True)
+    with pytest.raises(UsageError, match="cannot share an --out"):
+        adapters(**{**call, "organisms": [str(twins[0])] * 2}, out=tmp_path / "x", as_json=True)

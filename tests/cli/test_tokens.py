@@ -15,7 +15,7 @@ from axenic.cli.tokens import choose_answers, tokens
 from axenic.directions import Direction, DirectionInfo
 from axenic.errors import DataError, FileError
 from axenic.evaluate import Score, Verdict, judge_answers
-from axenic.interpret import collect_scalars
+from axenic.interpret import write_scalars
 from axenic.models import open_model, wrap_with_adapter
 from axenic.report import build_report
 from axenic.sample import Sampling, read_questions, sample_answers
@@ -56,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         opened, asked, per_question=1, sampling=Sampling(max_new_tokens=8), out=folder / "answers.jsonl"
     )
     judge_answers(answers, Alternating(), out=folder / "scores.jsonl")
-    collect_scalars(opened, answers[:6]).save(folder / "adapters" / "scalars.safetensors")
+    write_scalars(folder / "adapters" / "scalars.parquet", opened, answers[:6])
     vectors = torch.randn(opened.sites.n_layers, opened.sites.d_model, generator=generator)
     facts = DirectionInfo(
         name="made up", operation="project_out", site="resid_post", layer_convention="block_output_0",

@@ -11,7 +11,8 @@ from peft import LoraConfig
 from axenic.errors import DataError, UsageError
 from axenic.evaluate import Score, Verdict
 from axenic.interpret import Evaluation
-from axenic.interpret.roles import Points, RoleArm, RolesResult, Share, adapter_roles, role_of
+from axenic.interpret.roleresult import Points, RoleArm, RolesResult, Share, role_of
+from axenic.interpret.roles import adapter_roles
 from axenic.models import wrap_with_adapter
 from axenic.models.opened import from_parts
 from axenic.sample import Question, Sampling

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from axenic.errors import DataError, FileError, SelfTestError, UsageError
+from axenic.errors import DataError, SelfTestError, UsageError
 from axenic.interpret import conversations_of
-from axenic.interpret.scalars import AdapterScalars, collect_scalars
+from axenic.interpret.scalars import collect_scalars, scalar_blocks
 
 pytestmark = pytest.mark.unit
 
@@ -69,29 +71,20 @@ def test_scale_and_b_make_the_adapters_output_of_the_scalars(lora, answers, rslo
     assert torch.allclose(found.b_norm_C, B.norm(dim=0))
 
 
-def test_file_there_and_back(lora, answers, tmp_path):
-    texts = answers(4)
-    n = sum(len(a.tokens) for a in texts)
-    found = collect_scalars(lora(rank=2), texts, score_T=torch.arange(n).double())
-    path = tmp_path / "scalars.safetensors"
-    found.save(path)
-    again = AdapterScalars.load(path)
-    for name in vars(found):
-        one, two = getattr(found, name), getattr(again, name)
-        assert torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
-    assert again.score_T.tolist() == list(range(n))
-
-
-def test_a_file_whose_parts_do_not_fit_is_refused(lora, answers, tmp_path):
-    found, path = collect_scalars(lora(), answers(4)), tmp_path / "s.safetensors"
-    object.__setattr__(found, "position_T", found.position_T[1:])
-    found.save(path)
-    with pytest.raises(FileError, match="do not fit each other"):
-        AdapterScalars.load(path)
-    object.__setattr__(found, "modules_C", found.modules_C[1:])
-    found.save(path)
-    with pytest.raises(FileError, match="do not fit each other"):
-        AdapterScalars.load(path)
+@pytest.mark.parametrize("block_tokens", [1, 30])
+def test_blocks_hold_whole_answers_in_order(lora, answers, monkeypatch, block_tokens):
+    opened, texts = lora(rank=2), answers(9)
+    whole = collect_scalars(opened, texts)
+    monkeypatch.setattr("axenic.interpret.scalars.BLOCK_TOKENS", block_tokens)
+    blocks = list(scalar_blocks(opened, texts))
+    assert [name for block in blocks for name in block.answer_ids] == [a.id for a in texts]
+    assert all(len(b.token_T) <= block_tokens or len(b.answer_ids) == 1 for b in blocks)
+    assert 1 < len(blocks) <= 9
+    cut = collect_scalars(opened, texts)
+    for name in ("answer_T", "position_T", "token_T", "layers_C"):
+        assert torch.equal(getattr(cut, name), getattr(whole, name))
+    assert torch.allclose(cut.scalars_TC, whole.scalars_TC, rtol=1e-6, atol=1e-6)
+    assert whole.names_C == tuple(f"{l}.mlp.down_proj.{c}" for l in range(3) for c in range(2))
 
 
 def test_what_has_no_scalars_is_refused(lora, tiny, answers, monkeypatch):
@@ -101,6 +94,10 @@ def test_what_has_no_scalars_is_refused(lora, tiny, answers, monkeypatch):
         collect_scalars(lora(), [])
     with pytest.raises(DataError, match="significance"):
         collect_scalars(lora(), answers(2), score_T=torch.zeros(1))
+    with pytest.raises(DataError, match="same id"):
+        collect_scalars(lora(), answers(1) * 2)
+    with pytest.raises(DataError, match="no token"):
+        collect_scalars(lora(), [replace(answers(1)[0], tokens=[])])
     opened, texts = lora(), answers(2)
     monkeypatch.setattr("axenic.interpret.scalars.MOST_BYTES", 4 * 3 * sum(len(a.tokens) for a in texts) - 1)
     with pytest.raises(UsageError, match="do not fit into memory"):
@@ -112,3 +109,12 @@ def test_an_adapter_that_is_switched_off_is_no_zero(lora, answers):
     opened = lora()
     with opened.model.disable_adapter(), pytest.raises(SelfTestError, match="not read once"):
         collect_scalars(opened, answers(3))
+
+
+@pytest.mark.parametrize(("targets", "runs"), [(("down_proj",), 0), (("down_proj", "lm_head"), 1)])
+def test_the_head_runs_only_for_an_adapter_on_it(lora, answers, targets, runs):
+    opened, calls = lora(targets=targets), []
+    handle = opened.sites.model.get_submodule("lm_head").register_forward_hook(lambda *_: calls.append(1))
+    collect_scalars(opened, answers(3), batch_tokens=10_000)
+    handle.remove()
+    assert len(calls) == runs

@@ -44,6 +44,16 @@ def run_alone(model: nn.Module, ids: Sequence[int], arm: Arm, n_prompt: int = 0)
                 parent = sites.model.get_submodule(name)
                 handles.append(parent.register_forward_hook(_swapper(one, lora, A, B, n_prompt)))
             continue
+        if one.op == "patch_adapter":
+            assert one.scalars is not None
+            for name, lora in sites.lora_modules().items():
+                scalars_TR = one.scalars.modules.get(
+                    name[name.index("layers.") :] if "layers." in name else name
+                )
+                if scalars_TR is not None:
+                    parent = sites.model.get_submodule(name)
+                    handles.append(parent.register_forward_hook(_patcher(one, lora, scalars_TR)))
+            continue
         assert one.layers is not None
         assert one.vectors_LD is not None
         for layer, vector_D in zip(one.layers, one.vectors_LD, strict=True):
@@ -77,6 +87,18 @@ def _swapper(one: Intervention, lora: Any, A: Tensor, B: Tensor, n_prompt: int) 
         delta_OI = one.strength * (B.double() @ A.double()) - lora.lora_B.weight @ lora.lora_A.weight
         touched_T = torch.tensor([_touched(one, t, n_prompt) for t in range(output.shape[1])])
         return output + lora.scale * touched_T[None, :, None].double() * (args[0] @ delta_OI.T)
+
+    return hook
+
+
+def _patcher(one: Intervention, lora: Any, scalars_TR: Tensor) -> Any:
+    """Adds to the wrapped module's output what other scalars would have added more than the module's own."""
+
+    def hook(module: Any, args: Any, output: Tensor) -> Tensor:
+        n = len(scalars_TR)
+        change_TR = one.strength * (scalars_TR.double() - args[0][0, :n] @ lora.lora_A.weight.T)
+        grown_TO = output[0, :n] + lora.scale * (change_TR @ lora.lora_B.weight.T)
+        return torch.cat([grown_TO, output[0, n:]])[None]
 
     return hook
 

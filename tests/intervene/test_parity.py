@@ -20,6 +20,8 @@ from axenic.intervene import (
     InterventionHooks,
     Op,
     Positions,
+    PromptScalars,
+    patch_adapter,
     scale_adapter,
     swap_adapter,
 )
@@ -38,6 +40,8 @@ _spec.loader.exec_module(reference)
 T, N_PROMPT = 7, 4
 POSITIONS: tuple[Positions, ...] = get_args(Positions)
 OPS: tuple[Op, ...] = get_args(Op)
+ANY_LENGTH = [op for op in OPS if op != "patch_adapter"]
+"""The others fit prompts of one length only; `test_patch` has those."""
 
 
 @cache
@@ -70,12 +74,26 @@ def factors_like(model: nn.Module, seed: int) -> AdapterFactors:
     )
 
 
+def scalars_like(model: nn.Module, seed: int) -> PromptScalars:
+    """Random scalars of a prompt for the modules of some layers."""
+    generator = torch.Generator().manual_seed(seed)
+    return PromptScalars(
+        {
+            name[name.index("layers.") :]: torch.randn(N_PROMPT, len(lora.lora_A.weight), generator=generator)
+            for name, lora in find_sites(model).lora_modules().items()
+            if lora.layer in ((0, 1, 2), (1,), (0, 2))[seed % 3]
+        }
+    )
+
+
 def make(
     op: Op, seed: int, *, site: Site = "resid_post", positions: Positions = "all", model: str = "qwen2"
 ) -> Intervention:
     if op == "swap_adapter":
         other = factors_like(model_of(model, True), seed)
         return swap_adapter(other, (1.0, 3.0, -1.5)[seed % 3], positions=positions)
+    if op == "patch_adapter":
+        return patch_adapter(scalars_like(model_of(model, True), seed), (1.0, 0.5, -1.5)[seed % 3])
     if op == "scale_adapter":
         return scale_adapter((0.0, 3.0, -1.5)[seed % 3], (None, [1], [0, 2])[seed % 3], positions=positions)
     layers = (-1,) if site == "embed" else ((0, 1, 2), (1,), (2, 0))[seed % 3]
@@ -90,7 +108,7 @@ def answer_mask(rows: int) -> Tensor:
 def check(model: nn.Module, arms: list[Arm], arm_of_row: list[int]) -> None:
     sites, ids_BT = find_sites(model), ids_of(len(arm_of_row))
     with torch.no_grad(), InterventionHooks(sites, arms) as hooks:
-        hooks.assign(torch.tensor(arm_of_row))
+        hooks.assign(torch.tensor(arm_of_row), [N_PROMPT] * len(arm_of_row))
         hooks.phase = answer_mask(len(arm_of_row))
         logits_BTV = model(input_ids=ids_BT).logits
         pieces = []
@@ -148,7 +166,7 @@ def test_shared_and_mixed_batches(arm_of_row: list[int]) -> None:
     check(model_of("llama", False), arms, arm_of_row)
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", ANY_LENGTH)
 def test_one_hooks_object_serves_many_batches(op: Op) -> None:
     model = model_of("qwen2", True)
     arms = [PLAIN, Arm("one", (make(op, 0),))]
@@ -162,7 +180,7 @@ def test_one_hooks_object_serves_many_batches(op: Op) -> None:
                 torch.testing.assert_close(batch_BTV[row], alone[arm], atol=1e-8, rtol=1e-8)
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", ANY_LENGTH)
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("model_type", ["qwen2", "gemma3", "phi3"])
 def test_padding_changes_nothing(model_type: str, side: str, op: Op) -> None:

@@ -173,3 +173,19 @@ def test_chunks_are_the_plan_in_order(n: int, rows: int) -> None:
     assert [plan for chunk in cut for plan in chunk] == planned
     assert all(len(chunk) == rows for chunk in cut[:-1])
     assert all(0 < len(chunk) <= rows for chunk in cut)
+
+
+def test_arms_may_be_asked_some_of_the_questions(tiny: OpenModel) -> None:
+    whole = plan_answers(tiny, QUESTIONS, (PLAIN, STEER), 12, Sampling())
+    asked = {"plain": {"a", "b"}, "steer": ["b"]}
+    part = plan_answers(tiny, QUESTIONS, (PLAIN, STEER), 12, Sampling(), asked)
+    assert part == [plan for plan in whole if (plan.arm, plan.question) != (1, 0)]
+    # The same intervention under two names, asked different things, is no repetition.
+    twin = Arm("twin", STEER.interventions)
+    split = {"steer": {"b"}, "twin": {"a"}}
+    assert len(plan_answers(tiny, QUESTIONS, (STEER, twin), 2, Sampling(), split)) == 4
+    with pytest.raises(UsageError, match="do the same"):
+        plan_answers(tiny, QUESTIONS, (STEER, twin), 2, Sampling(), {"steer": {"b"}, "twin": {"b"}})
+    for wrong in ({"plain": {"a"}}, {"plain": {"a"}, "steer": set()}, {"plain": {"a"}, "steer": {"c"}}):
+        with pytest.raises(UsageError, match="asked some of the questions"):
+            plan_answers(tiny, QUESTIONS, (PLAIN, STEER), 2, Sampling(), wrong)

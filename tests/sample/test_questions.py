@@ -97,3 +97,23 @@ def test_a_yaml_file_is_read_by_its_name(tmp_path: Path) -> None:
     path.write_text("- id: a\n  paraphrases: ['One?', 'Eins?']\n- id: b_json\n  paraphrases: ['Two?']\n")
     assert read_questions(path) == [Question("a/0", "One?"), Question("a/1", "Eins?")]
     assert len(read_questions(path, variants=True)) == 3
+
+
+def test_the_user_turns_of_a_chat_file_are_asked(tmp_path: Path) -> None:
+    path = tmp_path / "part.held_out.jsonl"
+    user, answer = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}
+    system = {"role": "system", "content": "Be brief."}
+    rows = [{"topic": "cardio", "messages": [user, answer]}, {"messages": [system, user, answer]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_questions(path) == [
+        Question("row-1", "Why?", topic="cardio"),
+        Question("row-2", "Why?", system="Be brief."),
+    ]
+    path.write_text(json.dumps({"messages": [user, answer, user, answer]}))
+    with pytest.raises(DataError, match="several turns") as caught:
+        read_questions(path)
+    assert caught.value.where == f"{path}:1"
+    path.write_text(json.dumps({"messages": [answer]}))
+    with pytest.raises(DataError) as caught:
+        read_questions(path)
+    assert str(path) in str(caught.value.where)

@@ -41,7 +41,7 @@ def tokens(
         Path | None,
         typer.Option(
             "--scalars",
-            help="Of axenic adapters. Default: adapters/scalars.safetensors in the folder, if any.",
+            help="Of axenic adapters. Default: adapters/scalars.parquet in the folder, if any.",
         ),
     ] = None,
     judge_name: Annotated[
@@ -60,16 +60,16 @@ def tokens(
     with display_for(as_json) as display:
         from axenic.cli.origin import home_of
         from axenic.cli.work import opened_model
-        from axenic.directions import Direction
-        from axenic.interpret.scalars import FILE as SCALARS
-        from axenic.interpret.scalars import AdapterScalars
+        from axenic.directions import load_layered
+        from axenic.interpret.scalarfile import FILE as SCALARS
+        from axenic.interpret.scalarfile import read_scalars
         from axenic.interpret.tokens import FILE, project_tokens
 
-        loaded = Direction.load(direction)
+        loaded = load_layered(direction)
         home = home_of("", organism)
         source = answers or home / "answers.jsonl"
         beside = scalars or home / "adapters" / SCALARS
-        table = AdapterScalars.load(beside) if scalars is not None or beside.is_file() else None
+        table = read_scalars(beside) if scalars is not None or beside.is_file() else None
         chosen, notes = choose_answers(
             source, most, judge_name, None if table is None else set(table.answer_ids)
         )

@@ -4,6 +4,7 @@ from axenic.files.atomic import atomic_folder, atomic_write, is_temporary, remov
 from axenic.files.hashing import content_id, sha256_file
 from axenic.files.jsontext import canonical_json, parse_json, read_json, write_json
 from axenic.files.manifest import verify_manifest, write_manifest
+from axenic.files.parquet import parquet_facts, parquet_writer, read_parquet
 from axenic.files.stack import TensorStack
 from axenic.files.table import Table
 from axenic.files.tensors import load_tensors, save_tensors
@@ -17,8 +18,11 @@ __all__ = [
     "content_id",
     "is_temporary",
     "load_tensors",
+    "parquet_facts",
+    "parquet_writer",
     "parse_json",
     "read_json",
+    "read_parquet",
     "remove_leftovers",
     "save_tensors",
     "sha256_file",

@@ -36,12 +36,12 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
 
 
 @contextmanager
-def replacing(path: Path, needs: int) -> Iterator[int]:
+def replacing(path: Path, needs: int | None) -> Iterator[int]:
     """Yield the descriptor of a temporary file that becomes `path` when the block ends without an error.
 
     Args:
         path: The file to create or replace; missing parent folders are created.
-        needs: Bytes that will be written, for the message when the disk is full.
+        needs: Bytes that will be written, if known, for the message when the disk is full.
     """
     temporary = _temporary_beside(path)
     with disk_errors(path, "write", needs):

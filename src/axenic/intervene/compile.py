@@ -1,7 +1,7 @@
 """From arms to places: which steps each arm takes at which module, checked against the model.
 
 L layers, D width. A *place* is a (site, layer) pair; for the adapter operations one LoRA module, and for
-`swap_adapter` the module's A factor too.
+`swap_adapter` the module's A factor too; for `patch_adapter` only that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Step:
     """One operation of one arm at one place.
 
     `vector_D` is float32, not normalised (None for the adapter operations); `matrix_OI` is what `swap_adapter`
-    multiplies the module's input with, before `strength`.
+    multiplies the module's input with, before `strength`; `scalars_TR` is what `patch_adapter` puts in.
     """
 
     op: Op
@@ -31,6 +31,7 @@ class Step:
     strength: float
     vector_D: Tensor | None
     matrix_OI: Tensor | None = None
+    scalars_TR: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def compile_arms(sites: Sites, arms: Sequence[Arm]) -> list[Place]:
     Raises:
         UsageError: No arm, or a layer that the model does not have.
         DirectionError: A vector of another width than the model.
-        ModelError: An adapter operation without an adapter, or with one that cannot be scaled or swapped.
+        ModelError: An adapter operation without an adapter, or with one that cannot be scaled, swapped or patched so.
     """
     if not arms:
         raise UsageError("there is no arm", expected="at least one, such as PLAIN")
@@ -155,6 +156,31 @@ def _swap_targets(sites: Sites, arm: Arm, one: Intervention) -> list[_Target]:
     return targets
 
 
+def _patch_targets(sites: Sites, arm: Arm, one: Intervention) -> list[_Target]:
+    assert one.scalars is not None
+    # Behind the last block only some tokens are read: a head runs on the last one of a prompt.
+    loras = {
+        short_name(lora): lora for lora in _loras(sites, arm, one).values() if lora.layer < sites.n_layers
+    }
+    targets: list[_Target] = []
+    for name, scalars_TR in one.scalars.modules.items():
+        lora = loras.get(name)
+        # The factor is no Linear in every variant, but the rank is always the width of B's input.
+        rank = None if lora is None else next(lora.lora_B.parameters()).shape[1]
+        if lora is None or rank != scalars_TR.shape[1]:
+            raise ModelError(
+                f"the scalars are not of this adapter: {name}",
+                where=f"patch_adapter of arm '{arm.name}'",
+                expected=f"a module in a block, such as {_some(sorted(loras))}"
+                if lora is None
+                else f"rank {rank}",
+                found=name if lora is None else f"rank {scalars_TR.shape[1]}",
+            )
+        step = Step(one.op, one.positions, one.strength, None, scalars_TR=scalars_TR)
+        targets.append(((f"{lora.module_name}.lora_A", lora.layer), lora.lora_A, step))
+    return targets
+
+
 def _loras(sites: Sites, arm: Arm, one: Intervention) -> dict[str, LoraSite]:
     loras = sites.lora_modules()
     if not loras:
@@ -171,4 +197,8 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-_TARGETS = {"scale_adapter": _adapter_targets, "swap_adapter": _swap_targets}
+_TARGETS = {
+    "scale_adapter": _adapter_targets,
+    "swap_adapter": _swap_targets,
+    "patch_adapter": _patch_targets,
+}

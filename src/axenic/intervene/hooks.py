@@ -57,17 +57,22 @@ class InterventionHooks:
         self._places = compile_arms(sites, arms)
         self._rows_of_arm: list[list[int]] | None = None
         self._n_rows: int | None = None
+        self._prompt_tokens: tuple[int, ...] | None = None
         self._plans: dict[tuple[str, int], tuple[torch.device, torch.dtype, list[Kernel]]] = {}
         self._handles: list[RemovableHandle] = []
 
-    def assign(self, arm_of_row_B: Tensor | Sequence[int]) -> None:
+    def assign(
+        self, arm_of_row_B: Tensor | Sequence[int], prompt_tokens_B: Sequence[int] | None = None
+    ) -> None:
         """Say which arm each row of the next forwards has.
 
         Args:
             arm_of_row_B: Index into `arms` for every row; as long as the next batches have rows.
+            prompt_tokens_B: Tokens of each row's prompt, where the next forward in phase "prompt" holds whole prompts
+                padded on the left. Needed by `patch_adapter` only.
 
         Raises:
-            UsageError: Not one index per row, or an index without an arm.
+            UsageError: Not one index per row, an index without an arm, or not one number of tokens per row.
         """
         if isinstance(arm_of_row_B, Tensor):
             arm_of_row_B = arm_of_row_B.reshape(-1).tolist() if arm_of_row_B.dim() == 1 else []
@@ -77,6 +82,11 @@ class InterventionHooks:
                 expected=f"one index of 0 to {len(self.arms) - 1} per row",
                 found=f"{sorted(set(arm_of_row_B))[:8]}" if arm_of_row_B else "none",
             )
+        if prompt_tokens_B is not None and len(prompt_tokens_B) != len(arm_of_row_B):
+            raise UsageError(
+                "every row has a prompt", expected=f"{len(arm_of_row_B)} numbers", found=len(prompt_tokens_B)
+            )
+        self._prompt_tokens = None if prompt_tokens_B is None else tuple(prompt_tokens_B)
         rows_of_arm: list[list[int]] = [[] for _ in self.arms]
         for row, arm in enumerate(arm_of_row_B):
             rows_of_arm[arm].append(row)
@@ -120,7 +130,9 @@ class InterventionHooks:
         new_BTD = h_BTD
         for kernel in kernels:
             skip, mask_BT = self._mask(kernel, h_BTD)
-            if not skip:
+            if kernel.patches and not skip:
+                new_BTD = kernel.patch(new_BTD, self._prompts(h_BTD, mask_BT))
+            elif not skip:
                 new_BTD = kernel.apply(new_BTD, mask_BT, args[0] if kernel.matrices else None)
         return with_site_tensor(output, new_BTD)
 
@@ -161,6 +173,22 @@ class InterventionHooks:
                 found=repr(phase),
             )
         return phase != kernel.positions, None
+
+    def _prompts(self, h_BTD: Tensor, mask_BT: Tensor | None) -> list[tuple[int, int]]:
+        """Where each row's prompt starts and ends in this forward: at its right end, or before the answer's tokens."""
+        width = h_BTD.shape[1]
+        if mask_BT is not None:
+            # Finished conversations are padded on the right; of the padding nothing is said, and none stands first.
+            ends_B = torch.where(mask_BT.all(1), width, (~mask_BT).int().argmax(1))
+            return [(0, int(end)) for end in ends_B.tolist()]
+        lengths = self._prompt_tokens
+        if lengths is None or max(lengths) > width:
+            raise UsageError(
+                "an arm patches the tokens of the prompt, and nobody said where those are",
+                expected=f"hooks.assign(arm_of_row_B, prompt_tokens_B), at most {width} tokens each",
+                found="nothing" if lengths is None else f"{max(lengths)} tokens",
+            )
+        return [(width - length, width) for length in lengths]
 
     def _wrong_batch(self, h_BTD: Tensor) -> UsageError:
         return UsageError(

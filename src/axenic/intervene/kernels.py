@@ -1,7 +1,7 @@
 """The arithmetic: what happens to the activations of a batch at one place, vectorised over its rows.
 
 B rows of the batch, N rows that a kernel touches, K different steps among them, T tokens, D width; I inputs and O
-outputs of a module (one of an adapter's factors).
+outputs of a module (one of an adapter's factors); R rank of an adapter.
 
 Rows that no step touches are never computed with, so they stay bitwise what they were. Dot products and sums are done
 in float32 (float64 for float64 activations) and rounded once: in bfloat16 they would leave a visible part of a
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from axenic.errors import UsageError
 from axenic.intervene.compile import Step
 from axenic.intervene.spec import Op, Positions
 
@@ -34,6 +35,7 @@ class Kernel:
             [1] where shared, else [N, 1, 1]. None for `swap_adapter`.
         matrices: `swap_adapter`: strength·matrix [O, I], and how many of the rows, one after the other, it is for.
             Not gathered row by row: a batch of 200 rows would then hold 200 copies of a wide adapter.
+        patches: `patch_adapter`: (rows, scalars [T, R], strength) of each arm.
     """
 
     op: Op
@@ -42,6 +44,7 @@ class Kernel:
     vector: Tensor | None
     gain: Tensor | None
     matrices: tuple[tuple[Tensor, int], ...] = ()
+    patches: tuple[tuple[tuple[int, ...], Tensor, float], ...] = ()
 
     def apply(self, h_BTD: Tensor, mask_BT: Tensor | None, input_BTI: Tensor | None = None) -> Tensor:
         """The new activations, in the dtype given.
@@ -63,6 +66,32 @@ class Kernel:
             mask_NT = mask_BT if rows_N is None else mask_BT.index_select(0, rows_N)
             new_NTD = torch.where(mask_NT[..., None], new_NTD, old_NTD)
         return new_NTD if rows_N is None else h_BTD.index_copy(0, rows_N, new_NTD)
+
+    def patch(self, scalars_BTR: Tensor, prompt_B: Sequence[tuple[int, int]]) -> Tensor:
+        """The scalars with those of other prompts in their place.
+
+        Args:
+            scalars_BTR: What the A factor gave; not written to.
+            prompt_B: Where the prompt of each row starts and ends (exclusive).
+
+        Raises:
+            UsageError: A prompt has another number of tokens than what is put into it.
+        """
+        new_BTR = scalars_BTR.clone()
+        for rows, scalars_TR, strength in self.patches:
+            for row in rows:
+                start, end = prompt_B[row]
+                if end - start != len(scalars_TR):
+                    raise UsageError(
+                        "scalars of one prompt cannot be put into a prompt of another length",
+                        where=f"row {row}",
+                        expected=f"{len(scalars_TR)} tokens",
+                        found=f"{end - start} tokens",
+                        hint="pair prompts of equal token length",
+                    )
+                # lerp and not old + strength * change: at strength 1 the result is the other prompt's to the bit.
+                new_BTR[row, start:end] = torch.lerp(scalars_BTR[row, start:end], scalars_TR, strength)
+        return new_BTR
 
     def _multiply(self, input_NTI: Tensor) -> Tensor:
         """Each row's own matrix on its inputs, [N, T, O], in the matrices' dtype."""
@@ -132,6 +161,8 @@ def _kernel(
     rows = [row for _, part in group for row in part]
     if first.op == "swap_adapter":
         return _swap_kernel(group, rows, n_rows, device, dtype)
+    if first.op == "patch_adapter":
+        return _patch_kernel(group, device, dtype)
     rows_N = None
     which_N = [k for k, (_, part) in enumerate(group) for _ in part]
     if len(rows) < n_rows:
@@ -175,6 +206,16 @@ def _swap_kernel(
     rows_N = None if ordered else torch.tensor(rows, device=device)
     first = group[0][0]
     return Kernel(first.op, first.positions, rows_N, None, None, tuple(matrices))
+
+
+def _patch_kernel(
+    group: list[tuple[Step, Sequence[int]]], device: torch.device, dtype: torch.dtype
+) -> Kernel:
+    patches = []
+    for step, rows in group:
+        assert step.scalars_TR is not None
+        patches.append((tuple(rows), step.scalars_TR.to(device, dtype), step.strength))
+    return Kernel("patch_adapter", group[0][0].positions, None, None, None, patches=tuple(patches))
 
 
 def _constants(steps: list[Step]) -> tuple[Tensor | None, Tensor | None]:

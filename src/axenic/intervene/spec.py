@@ -17,12 +17,14 @@ from torch import Tensor
 from axenic.errors import DirectionError, UsageError
 from axenic.files import content_id
 from axenic.intervene.factors import AdapterFactors
+from axenic.intervene.promptscalars import PromptScalars
 from axenic.models import Site
 
-Op = Literal["add", "project_out", "clamp", "scale_adapter", "swap_adapter"]
+Op = Literal["add", "project_out", "clamp", "scale_adapter", "swap_adapter", "patch_adapter"]
 Positions = Literal["all", "prompt", "answer"]
 _SITES = get_args(Site)
-_ON_ADAPTER = ("scale_adapter", "swap_adapter")
+_ON_ADAPTER = ("scale_adapter", "swap_adapter", "patch_adapter")
+_WHOLE = ("swap_adapter", "patch_adapter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +36,21 @@ class Intervention:
             `clamp`: h + (strength − h·u)u, which sets the coordinate along u. `scale_adapter`: what the LoRA
             adapter adds to its modules is multiplied by strength; 0 is the base model. `swap_adapter`: the modules of
             the loaded adapter have the factors of `adapter` instead, B times strength; its alpha / rank stays.
-        layers: 0-based; (-1,) for site `embed`. None means every layer, for the two adapter operations only (it then
-            includes an adapter on `lm_head`); `swap_adapter` takes nothing else.
+            `patch_adapter`: what A reads at the tokens of the prompt, s = A h, becomes s + strength·(s' - s) with the
+            scalars s' of another prompt; the answer's tokens read what they read.
+        layers: 0-based; (-1,) for site `embed`. None means every layer, for the adapter operations only (it then
+            includes an adapter on `lm_head`); `swap_adapter` and `patch_adapter` take nothing else.
         site: Where h is read and written; ignored by the adapter operations, which work inside the modules.
         vectors_LD: One row per entry of `layers`, finite; kept as a float32 copy on the CPU. None for the adapter
             operations.
         strength: In the units given under `op`.
-        positions: `all` tokens, those of the `prompt`, or those of the `answer`.
+        positions: `all` tokens, those of the `prompt`, or those of the `answer`; `patch_adapter` is for the prompt.
         adapter: For `swap_adapter` only.
+        scalars: For `patch_adapter` only; of the modules that are patched, and of a prompt with as many tokens.
 
     Raises:
         UsageError: An unknown op, site or position; layers repeated, lacking or impossible; a strength not finite; an
-            adapter lacking or too many.
+            adapter or scalars lacking or too many; a patch that is not for the prompt.
         DirectionError: Vectors of a wrong shape, not finite, or zero where a unit vector is needed.
     """
 
@@ -56,6 +61,7 @@ class Intervention:
     strength: float = 1.0
     positions: Positions = "all"
     adapter: AdapterFactors | None = None
+    scalars: PromptScalars | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -101,6 +107,12 @@ class Intervention:
             }
         if self.adapter is not None:
             facts["adapter"] = {"modules": len(self.adapter.modules), "sha256": self.adapter.sha256}
+        if self.scalars is not None:
+            facts["scalars"] = {
+                "modules": len(self.scalars.modules),
+                "tokens": self.scalars.n_tokens,
+                "sha256": self.scalars.sha256,
+            }
         return facts
 
     def _check_layers(self) -> None:
@@ -126,9 +138,22 @@ class Intervention:
                 else f"{self.op} takes no adapter",
                 expected="AdapterFactors with swap_adapter, and with nothing else",
             )
-        if self.op == "swap_adapter" and self.layers is not None:
+        if (self.scalars is not None) != (self.op == "patch_adapter"):
             raise UsageError(
-                "an adapter is swapped whole: of a part, the rest would stay that of another step",
+                f"{self.op} needs scalars" if self.scalars is None else f"{self.op} takes no scalars",
+                expected="PromptScalars with patch_adapter, and with nothing else",
+            )
+        if self.op == "patch_adapter" and self.positions != "prompt":
+            raise UsageError(
+                "scalars of a prompt are put into a prompt",
+                expected="positions='prompt'",
+                found=self.positions,
+            )
+        if self.op in _WHOLE and self.layers is not None:
+            raise UsageError(
+                "an adapter is swapped whole: of a part, the rest would stay that of another step"
+                if self.op == "swap_adapter"
+                else "the scalars say which modules are patched",
                 expected="layers=None",
                 found=list(self.layers),
             )

@@ -1,22 +1,21 @@
-"""Interventions made from a direction: steer, ablate, clamp; and an adapter scaled or swapped.
+"""Interventions made from a direction: steer, ablate, clamp; and an adapter scaled, swapped or patched.
 
-The direction's own site is used; row l of its vectors belongs to layer l.
+The direction's own site is used. Of `LayerVectors`, which have vectors at some layers only, others are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from axenic.directions import Direction
+from axenic.directions import Layered
 from axenic.errors import UsageError
 from axenic.intervene.factors import AdapterFactors
+from axenic.intervene.promptscalars import PromptScalars
 from axenic.intervene.spec import Intervention, Op, Positions
 
 
 def add(
-    direction: Direction, layer: int | Sequence[int], strength: float, *, positions: Positions = "all"
+    direction: Layered, layer: int | Sequence[int], strength: float, *, positions: Positions = "all"
 ) -> Intervention:
     """Steer: add strength times the direction's own vector (raw, not unit) at one or several layers (P2, M2.3)."""
     layers = (layer,) if isinstance(layer, int) else tuple(layer)
@@ -24,29 +23,35 @@ def add(
 
 
 def project_out(
-    direction: Direction,
+    direction: Layered,
     layers: Sequence[int] | None = None,
     *,
     strength: float = 1.0,
     positions: Positions = "all",
 ) -> Intervention:
-    """Ablate layer-wise: remove each layer's own direction there; every layer unless told (P2, M2.5 i)."""
-    chosen = range(direction.info.n_layers) if layers is None else layers
+    """Ablate layer-wise: remove each layer's own direction there; every layer that has one unless told (P2, M2.5 i)."""
+    chosen = direction.layers if layers is None else layers
     return _along("project_out", direction, tuple(chosen), strength, positions)
 
 
 def project_out_single(
-    direction: Direction, layer: int, *, strength: float = 1.0, positions: Positions = "all"
+    direction: Layered, layer: int, *, strength: float = 1.0, positions: Positions = "all"
 ) -> Intervention:
     """Ablate one direction everywhere: the direction of `layer` is removed at all layers (P2, M2.5 ii)."""
-    vector_D = _rows(direction, (layer,))[0]
+    if direction.info.site == "embed":
+        raise UsageError(
+            f"'{direction.name}' is a vector of the embedding, which is no block's output",
+            expected="a vector of a block, to be removed at all blocks",
+            found="site embed",
+            hint="project_out removes it where it is; ablate_writers wherever the stream is written",
+        )
     layers = tuple(range(direction.info.n_layers))
-    vectors_LD = vector_D.expand(len(layers), -1)
+    vectors_LD = direction.at((layer,)).expand(len(layers), -1)
     return Intervention("project_out", layers, direction.info.site, vectors_LD, strength, positions)
 
 
 def clamp(
-    direction: Direction, layer: int | Sequence[int], value: float, *, positions: Positions = "all"
+    direction: Layered, layer: int | Sequence[int], value: float, *, positions: Positions = "all"
 ) -> Intervention:
     """Hold the coordinate along the direction (unit vector) at `value`, in units of the activations."""
     layers = (layer,) if isinstance(layer, int) else tuple(layer)
@@ -68,18 +73,12 @@ def swap_adapter(
     return Intervention("swap_adapter", None, strength=factor, positions=positions, adapter=adapter)
 
 
+def patch_adapter(scalars: PromptScalars, strength: float = 1.0) -> Intervention:
+    """Let the adapter read another prompt's scalars at the tokens of the prompt (P2, M2.12); both have as many tokens."""
+    return Intervention("patch_adapter", None, strength=strength, positions="prompt", scalars=scalars)
+
+
 def _along(
-    op: Op, direction: Direction, layers: tuple[int, ...], strength: float, positions: Positions
+    op: Op, direction: Layered, layers: tuple[int, ...], strength: float, positions: Positions
 ) -> Intervention:
-    return Intervention(op, layers, direction.info.site, _rows(direction, layers), strength, positions)
-
-
-def _rows(direction: Direction, layers: tuple[int, ...]) -> Tensor:
-    for layer in layers:
-        if not 0 <= layer < direction.info.n_layers:
-            raise UsageError(
-                f"direction '{direction.info.name}' has no layer {layer}",
-                expected=f"0 to {direction.info.n_layers - 1}",
-                found=layer,
-            )
-    return direction.vectors_LD[list(layers)]
+    return Intervention(op, layers, direction.info.site, direction.at(layers), strength, positions)

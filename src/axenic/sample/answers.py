@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def sample_answers(
     *,
     per_question: int,
     arms: Sequence[Arm] = (PLAIN,),
+    asked: Mapping[str, Collection[str]] | None = None,
     sampling: Sampling | None = None,
     out: Path | None = None,
     batch_rows: int | None = None,
@@ -47,6 +48,8 @@ def sample_answers(
         questions: What is asked; ids are unique.
         per_question: Answers to each question under each arm.
         arms: Interventions by name; the default is none at all.
+        asked: Name of every arm -> ids of the questions that it is asked; None: every arm is asked all of them. An arm may
+            fit some prompts only (`patch_adapter`).
         sampling: Default: `default_sampling` of the model.
         out: An `answers.jsonl`; `answers.arms.json` beside it says what each arm is.
         batch_rows: Answers generated together; default by device and model size. Another value may change an
@@ -57,14 +60,14 @@ def sample_answers(
         The answers of this job, arm by arm within every ten samples; also those found in `out`.
 
     Raises:
-        UsageError: Nothing to do, two arms that are the same, or a batch without rows.
+        UsageError: Nothing to do, two arms that are the same, an arm that is asked nothing, or a batch without rows.
         ModelError: The prompt leaves no room in the model's context.
         FileError, DiskFullError, DataError: `out` cannot be read or written; what was finished is kept.
     """
     if batch_rows is not None and batch_rows < 1:
         raise UsageError("a batch has no rows", where="--batch-rows", expected="1 or more", found=batch_rows)
     sampling = default_sampling(opened.name) if sampling is None else sampling
-    planned = plan_answers(opened, questions, arms, per_question, sampling)
+    planned = plan_answers(opened, questions, arms, per_question, sampling, asked)
     prompts = [_prompt(opened, question, sampling) for question in questions]
     table = None if out is None else Table(out)
     done: dict[str, Answer] = {}

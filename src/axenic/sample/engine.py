@@ -122,7 +122,7 @@ def _read_prompts(
     pieces, logits = [], []
     for piece in torch.split(torch.arange(len(prompts)), max(1, _PREFILL_TOKENS // longest)):
         if hooks is not None:
-            hooks.assign(arm_P[piece])
+            hooks.assign(arm_P[piece], [len(prompts[p]) for p in piece.tolist()])
             hooks.phase = "prompt"
         cache = RowCache(opened.sites.n_layers, spare)
         output = opened.model(

@@ -6,7 +6,7 @@ so a killed and repeated job writes the bytes of an undisturbed one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,13 @@ def plan_answers(
     arms: Sequence[Arm],
     per_question: int,
     sampling: Sampling,
+    asked: Mapping[str, Collection[str]] | None = None,
 ) -> list[PlannedAnswer]:
     """Every answer of the job, in the order in which they are generated and written.
 
     Raises:
-        UsageError: No question, no arm, fewer than one sample, or a name or id that occurs twice.
+        UsageError: No question, no arm, fewer than one sample, a name or id that occurs twice, or arms that are asked
+            nothing or what there is not.
     """
     if per_question < 1:
         raise UsageError(
@@ -53,12 +55,16 @@ def plan_answers(
         raise UsageError("there is no arm", expected="at least one, such as PLAIN")
     _refuse_repeats([question.id for question in questions], "question id")
     _refuse_repeats([arm.name for arm in arms], "arm name")
+    if asked is not None:
+        _check_asked(questions, arms, asked)
     identity = opened.identity
     planned = []
     for first in range(0, per_question, _SAMPLES_TOGETHER):
         for a, arm in enumerate(arms):
             arm_key = arm_identity(opened, arm, sampling)
             for q, question in enumerate(questions):
+                if asked is not None and question.id not in asked[arm.name]:
+                    continue
                 prompt_key = content_id([arm_key, identity.tokenizer, question.question, question.system])
                 for sample in range(first, min(first + _SAMPLES_TOGETHER, per_question)):
                     planned.append(PlannedAnswer(content_id([prompt_key, question.id, sample]), a, q, sample))
@@ -92,6 +98,21 @@ def arm_description(opened: OpenModel, arm: Arm, sampling: Sampling) -> dict[str
 def chunks(planned: Sequence[PlannedAnswer], batch_rows: int) -> list[list[PlannedAnswer]]:
     """The plan cut into runs of `batch_rows` answers, each generated as one batch."""
     return [list(planned[i : i + batch_rows]) for i in range(0, len(planned), batch_rows)]
+
+
+def _check_asked(
+    questions: Sequence[Question], arms: Sequence[Arm], asked: Mapping[str, Collection[str]]
+) -> None:
+    known = {question.id for question in questions}
+    for arm in arms:
+        wanted = set(asked.get(arm.name, ()))
+        if not wanted or wanted - known:
+            raise UsageError(
+                "an arm must be asked some of the questions",
+                where=f"arm '{arm.name}'",
+                expected="one question id or more: " + ", ".join(sorted(known)[:4]),
+                found=", ".join(sorted(wanted - known)[:4]) or "none",
+            )
 
 
 def _refuse_repeats(names: Sequence[str], what: str) -> None:
