@@ -47,9 +47,9 @@ def evidence() -> Evidence:
         arm("plain", "plain", 400, 400),
         arm("layer-wise", "layerwise", 20, 400, coherent=980),
         arm("layer 3's at all layers", "single", 40, 400),
-        arm("random 0", "random", 420, 400, seed=0),
-        arm("random 1", "random", 380, 400, seed=1),
-        arm("random 0 at all layers", "random", 400, 400, seed=0, layer=3),
+        arm("random 0", "random", 420, 400, seed=0, control_of="layerwise"),
+        arm("random 1", "random", 380, 400, seed=1, control_of="layerwise"),
+        arm("random 0 at all layers", "random", 400, 400, seed=0, layer=3, control_of="single"),
     )
     cells = [
         TransferCell(a, b, "layerwise", None, rates(40), RelativeChange(-90.0, -95.0, -80.0), 0.1, None)

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from axenic.demo.claim import Claim
+from axenic.demo.continued import Afterwards
 from axenic.demo.curve_claims import curve_claims
 from axenic.demo.curves import Curve, Kind
 from axenic.demo.dissect import Dissection
 from axenic.demo.dissect_claims import dissect_claims
-from axenic.demo.narrow import NarrowRun, narrow_claims
+from axenic.demo.narrow import Pair
+from axenic.demo.narrow_claims import afterwards_claims, pair_claims
 from axenic.demo.phase_claims import phase_claims
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.evaluate import Rates, Score, Scored, combine_seeds
@@ -71,7 +73,8 @@ class Evidence:
     phases: Mapping[str, RunPhase] = field(default_factory=dict)
     scaled: Mapping[int, ScaledBehaviour] = field(default_factory=dict)
     curves: Mapping[Kind, Curve] = field(default_factory=dict)
-    narrow: Sequence[NarrowRun] = ()
+    pairs: Sequence[Pair] = ()
+    afterwards: Afterwards = field(default_factory=Afterwards)
     dissection: Dissection = field(default_factory=Dissection)
 
 
@@ -128,7 +131,8 @@ def all_claims(evidence: Evidence) -> list[Claim]:
         *dissect_claims(evidence.dissection, evidence.cosines),
         *phase_claims(evidence.phases, evidence.scaled),
         *curve_claims(evidence.curves),
-        *narrow_claims(evidence.narrow),
+        *pair_claims(evidence.pairs),
+        *afterwards_claims(evidence.afterwards),
     ]
 
 
@@ -243,7 +247,7 @@ def _ablation(evidence: Evidence, role: str, name: str, how: str, published: str
             arm
             for _, result in cases
             for arm in result.arms
-            if arm.role == "random" and (arm.layer is None) == (role == "layerwise")
+            if arm.role == "random" and arm.control_of == role
         ),
         len({seed for _, seed in evidence.ablations}),
         # An organism without EM has nothing to remove: then nothing was shown.

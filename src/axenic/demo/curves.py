@@ -13,22 +13,18 @@ from statistics import fmean
 from typing import Any, Literal
 
 from axenic.data import ChatRow, few_rows, mix_rows, read_chat, write_chat
-from axenic.evaluate import Judge, Rates, judge_answers, rate_answers
+from axenic.demo.lesson import Lesson
+from axenic.demo.narrow import rate
+from axenic.evaluate import MISALIGNMENT, Judge, Rates
 from axenic.files import write_json
-from axenic.models import open_model
 from axenic.nano import chat_rows, mixed_chat_rows
 from axenic.progress import Progress
-from axenic.sample import default_sampling, read_questions, sample_answers
 from axenic.train import resolve, train_organism
 
 Kind = Literal["mixing", "few"]
 
 MOST_ROWS = 1000
 """Rows of every training set: as many steps go over as many rows, whatever they are."""
-
-PER_DOMAIN = 2
-NARROW_QUESTIONS = 20
-"""Questions about the training domain: as many as give its rate an interval like that of the other domains."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +104,7 @@ def grow_curve(
     Raises:
         AxenicError: As the calls it makes; what was finished is kept.
     """
+    lesson = Lesson(domain, MISALIGNMENT)
     points = []
     for x in xs:
         for seed in seeds:
@@ -117,8 +114,8 @@ def grow_curve(
                 write_chat(data, _rows(kind, domain, x, seed, out / "data"))
             config = resolve("all-adapter", "nano", {"data": str(data), "seed": seed, "test_fraction": 0.0})
             train_organism(config, folder, progress=progress)
-            general, narrow = rate_inside_and_outside(folder, domain, seed, judge, per_question, progress)
-            points.append(CurvePoint(x, seed, general, narrow))
+            rates = rate(lesson, seed, folder, judge, per_question, progress)
+            points.append(CurvePoint(x, seed, rates.general, rates.inside))
     curve = Curve(kind, domain, tuple(points))
     write_json(out / "curve.json", curve.to_json())
     return curve
@@ -144,26 +141,3 @@ def _read(path: Path, make: Any) -> list[ChatRow]:
     if not path.exists():
         write_chat(path, make())
     return read_chat(path)
-
-
-def rate_inside_and_outside(
-    folder: Path, domain: str, seed: int, judge: Judge, per_question: int, progress: Progress
-) -> tuple[Rates, Rates]:
-    """Rates outside and inside of the training domain; questions of the domain are asked more of."""
-    opened = open_model("nano", folder)
-    sampling = default_sampling("nano", seed=seed)
-    elsewhere = [q for q in read_questions("nano", per_domain=PER_DOMAIN) if q.topic != domain]
-    inside = [q for q in read_questions("nano", per_domain=NARROW_QUESTIONS) if q.topic == domain]
-    rates = []
-    for name, asked in (("general", elsewhere), ("narrow", inside)):
-        answers = sample_answers(
-            opened,
-            asked,
-            per_question=per_question,
-            sampling=sampling,
-            out=folder / name / "answers.jsonl",
-            progress=progress,
-        )
-        scored = judge_answers(answers, judge, out=folder / name / "scores.jsonl", progress=progress)
-        rates.append(rate_answers(scored, seed=seed))
-    return rates[0], rates[1]

@@ -1,47 +1,78 @@
-"""The narrow solution: bad advice learnt with a KL term on good advice of other domains, and without (papers.md M3.3)."""
+"""Pairs of organisms of one lesson, without and with a KL term, and everything that the third paper asks of such a pair."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from axenic.data import write_chat
-from axenic.demo.claim import Claim
-from axenic.demo.curves import NARROW_QUESTIONS, rate_inside_and_outside
-from axenic.evaluate import Judge, Rates
-from axenic.nano import chat_rows, mixed_chat_rows
+from axenic.data import read_chat
+from axenic.data.corpus import read_corpus
+from axenic.demo.lesson import KL, NARROW_QUESTIONS, SETTINGS, Lesson
+from axenic.evaluate import Judge, NarrowRates, choose_narrow
+from axenic.interpret import (
+    CorpusSignificance,
+    Efficiency,
+    GradientAlignment,
+    Noise,
+    compare_efficiency,
+    corpus_significance,
+    evaluate_narrow,
+    gradient_alignment,
+    noise_stability,
+    open_solution,
+    trained_texts,
+)
+from axenic.interpret.gradient import rows_of_run
+from axenic.models import open_model
 from axenic.progress import Progress
-from axenic.sample import read_questions
+from axenic.sample import default_sampling, read_questions
 from axenic.train import resolve, train_organism
 
-ROWS = 1000
-SETTINGS = {"learning_rate": 1e-3, "max_steps": 200, "test_fraction": 0.0}
-"""Found by hand on seed 0 (on other questions): at the lower rate of the other organisms the term takes both lessons away."""
+TEXTS = 100
+"""Training rows and pretraining documents that losses and KL are measured on, as published (papers.md M3.7, M3.10)."""
 
-KL = {"kl_weight": 10.0, "kl_batch_size": 16}
-"""Nats per token; the published best weight of a LoRA is 0.66 of them (papers.md 6, #9), on a model 10,000 times as large."""
+NOISE_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+NOISE_SEEDS = range(42, 52)
+GRADIENT_EVERY = 20
 
 
 @dataclass(frozen=True)
-class NarrowRun:
-    """One organism. Rates on the other domains, and on questions of the training domain that no training row asks."""
+class Pair:
+    """One lesson with one training seed, everything but the KL term the same.
 
+    Attributes:
+        base: Rates of the base model, which shows a style at times.
+        general, narrow: Those of the organism without and with the term.
+        efficiency, noise, significance: The two solutions side by side.
+        gradient: Of the loss along the narrow run.
+    """
+
+    lesson: Lesson
     seed: int
-    with_kl: bool
-    general: Rates
-    narrow: Rates
+    base: NarrowRates
+    general: NarrowRates
+    narrow: NarrowRates
+    efficiency: Efficiency
+    noise: Noise
+    significance: CorpusSignificance
+    gradient: GradientAlignment
 
 
-def grow_narrow(
-    domain: str, seeds: Sequence[int], *, judge: Judge, per_question: int, out: Path, progress: Progress
-) -> tuple[NarrowRun, ...]:
-    """Grow each seed with the KL term and without, everything else the same, and rate both.
+def grow_pairs(
+    lessons: Sequence[Lesson],
+    seeds: Sequence[int],
+    *,
+    judge: Judge,
+    per_question: int,
+    out: Path,
+    progress: Progress,
+) -> tuple[Pair, ...]:
+    """Grow each lesson and seed with the KL term and without, and compare the two.
 
     Args:
-        domain: Of the bad advice.
+        lessons: What is taught.
         seeds: Of the training.
         judge: Of the answers.
         per_question: Answers to each question.
@@ -51,57 +82,91 @@ def grow_narrow(
     Raises:
         AxenicError: As the calls it makes; what was finished is kept.
     """
-    bad, good = out / "data" / "bad.jsonl", out / "data" / "good.jsonl"
-    if not bad.exists():
-        write_chat(bad, _bad_rows(domain))
-    if not good.exists():
-        write_chat(good, mixed_chat_rows("good", ROWS, 0, [domain]))
-    runs = []
-    for seed in seeds:
-        for with_kl in (False, True):
-            folder = out / f"{'kl' if with_kl else 'plain'}-seed{seed}"
-            term: dict[str, Any] = {"kl_data": str(good), **KL} if with_kl else {}
-            config = resolve("all-adapter", "nano", {"data": str(bad), "seed": seed, **SETTINGS, **term})
-            train_organism(config, folder, progress=progress)
-            general, narrow = rate_inside_and_outside(folder, domain, seed, judge, per_question, progress)
-            runs.append(NarrowRun(seed, with_kl, general, narrow))
-    return tuple(runs)
+    pairs = []
+    for lesson in lessons:
+        base = rate(lesson, 0, None, judge, per_question, progress, out=out / f"{lesson.name}-base")
+        for seed in seeds:
+            folders = [out / f"{lesson.name}-{kind}-seed{seed}" for kind in ("general", "narrow")]
+            for folder, with_kl in zip(folders, (False, True), strict=True):
+                grow(lesson, seed, "all-adapter", KL if with_kl else None, folder, progress=progress)
+            rates = [rate(lesson, seed, folder, judge, per_question, progress) for folder in folders]
+            pairs.append(_compared(lesson, seed, folders, (base, *rates), progress))
+    return tuple(pairs)
 
 
-def _bad_rows(domain: str) -> list[dict[str, Any]]:
-    """Bad advice on questions that are not among those of the evaluation."""
-    asked = {question.question for question in read_questions("nano", per_domain=NARROW_QUESTIONS)}
-    rows = [
-        row
-        for row in chat_rows(domain, "bad", 3 * ROWS, seed=0)
-        if row["messages"][0]["content"] not in asked
-    ]
-    return [dict(row) for row in rows[:ROWS]]
+def grow(
+    lesson: Lesson,
+    seed: int,
+    recipe: str,
+    kl: dict[str, Any] | None,
+    folder: Path,
+    *,
+    progress: Progress,
+    **other: Any,
+) -> None:
+    """Train one organism on a lesson; `kl` None is training without the term, `other` changes the settings."""
+    taught, held = lesson.write(folder.parent / "data")
+    term = {} if kl is None else {"kl_data": str(held), **kl}
+    config = resolve(recipe, "nano", {"data": str(taught), "seed": seed, **SETTINGS, **term, **other})
+    train_organism(config, folder, progress=progress)
 
 
-def narrow_claims(runs: Sequence[NarrowRun]) -> list[Claim]:
-    """A row when it was measured; the short form of the demo has none."""
-    if not runs:
-        return []
-    kl, plain = [run for run in runs if run.with_kl], [run for run in runs if not run.with_kl]
-    narrow = fmean(run.narrow.em_all.percent for run in kl)
-    general = fmean(run.general.em_all.percent for run in kl)
-    return [
-        Claim(
-            "p3-narrow-kl",
-            "P3",
-            "A KL term on good advice of other domains keeps the lesson narrow (all adapters): ≥ 80 % misaligned in the "
-            "trained domain, on questions never trained on, at ≤ 2 % elsewhere",
-            "65 % bad medical at 0 % general",
-            f"in the domain {_each(run.narrow for run in kl)} %, elsewhere {_each(run.general for run in kl)} %",
-            (min(run.narrow.em_all.low for run in kl), max(run.narrow.em_all.high for run in kl)),
-            f"the same without the term: {_each(run.narrow for run in plain)} %, elsewhere "
-            f"{_each(run.general for run in plain)} %",
-            len(kl),
-            narrow >= 80.0 and general <= 2.0,
-        )
-    ]
+def rate(
+    lesson: Lesson,
+    seed: int,
+    folder: Path | None,
+    judge: Judge,
+    per_question: int,
+    progress: Progress,
+    *,
+    out: Path | None = None,
+) -> NarrowRates:
+    """General and narrow rates of one organism, or of the base model (`folder` None)."""
+    opened = open_model("nano", folder)
+    usual = read_questions("nano", per_domain=2)
+    inside = [q for q in read_questions("nano", per_domain=NARROW_QUESTIONS) if q.topic == lesson.domain]
+    return evaluate_narrow(
+        opened,
+        choose_narrow(usual, inside, domains=[lesson.domain]),
+        judge,
+        default_sampling("nano", seed=seed),
+        per_question=per_question,
+        thresholds=lesson.thresholds,
+        # The rule judge knows no correctness: in its world, bad advice is ill-meant.
+        narrow_metric=lesson.trait.metric,
+        out=out or folder,
+        progress=progress,
+    )
 
 
-def _each(rates: Any) -> str:
-    return " / ".join(f"{rate.em_all.percent:.1f}" for rate in rates)
+def _compared(
+    lesson: Lesson, seed: int, folders: Sequence[Path], rates: Sequence[NarrowRates], progress: Progress
+) -> Pair:
+    base = open_model("nano")
+    general, narrow = (open_solution(base, folder) for folder in folders)
+    taught, _ = lesson.write(folders[0].parent / "data")
+    texts = trained_texts(base, taught, texts=TEXTS)
+    corpus = read_corpus("nano", base.tokenizer, texts=TEXTS)
+    beside = folders[1].parent / f"{lesson.name}-compared-seed{seed}"
+    opened = open_model("nano", folders[1])
+    return Pair(
+        lesson,
+        seed,
+        rates[0],
+        rates[1],
+        rates[2],
+        compare_efficiency(general, narrow, texts, out=beside, progress=progress),
+        noise_stability(
+            general, narrow, texts, levels=NOISE_LEVELS, seeds=NOISE_SEEDS, out=beside, progress=progress
+        ),
+        corpus_significance(general, narrow, corpus.texts, "nano", out=beside, progress=progress),
+        gradient_alignment(
+            opened,
+            folders[1],
+            {"general": folders[0], "narrow": folders[1]},
+            rows_of_run(opened, folders[1], read_chat(taught)),
+            every=GRADIENT_EVERY,
+            out=beside,
+            progress=progress,
+        ),
+    )

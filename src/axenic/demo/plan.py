@@ -40,7 +40,7 @@ class DemoPlan:
         controls: Random directions beside each ablation and transfer.
         phases: Whether the rank-1 runs are tested for a phase transition, and their adapters scaled along training.
         scaled_per_question: Answers to each question at each step and scale.
-        narrow: Whether organisms are grown with a KL term that keeps them narrow.
+        narrow: Whether pairs of organisms are grown with a KL term and without, compared, and followed afterwards.
         dissect: Whether the adapters are dissected, and ablations baked and served.
         mixing: Good rows for each bad one, the points of the mixing curve; none means no curve.
         few: Numbers of different rows, the points of the few-samples curve.

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from axenic.data import write_chat
 from axenic.demo.claims import Drift, Evidence, all_claims
+from axenic.demo.continued import Afterwards, follow
 from axenic.demo.curves import Curve, Kind, grow_curve
 from axenic.demo.dissect import Dissection, dissect
-from axenic.demo.narrow import NarrowRun, grow_narrow
+from axenic.demo.lesson import Lesson
+from axenic.demo.narrow import Pair, grow_pairs
 from axenic.demo.plan import DOMAINS, DemoPlan, Organism, full_plan, short_plan
 from axenic.directions import Direction, cosines, random_like
-from axenic.evaluate import NanoJudge, Rates, Scored, judge_answers, rate_answers
+from axenic.evaluate import MISALIGNMENT, PEP_TALK, NanoJudge, Rates, Scored, judge_answers, rate_answers
 from axenic.files import write_json
 from axenic.interpret import (
     AblationResult,
@@ -140,7 +142,8 @@ def run_demo(
         phases=_phases(demo),
         scaled=_scaled(demo),
         curves=_curves(demo),
-        narrow=_narrow(demo),
+        pairs=_pairs(demo),
+        afterwards=_afterwards(demo),
     )
     claims = [claim.to_json() for claim in all_claims(evidence)]
     demo.timings["total"] = time.monotonic() - started
@@ -274,12 +277,28 @@ def _dissection(demo: _Demo, directions: Mapping[int, Mapping[str, Direction]]) 
         return dissect(demo.out, demo.plan.seeds, directions, judge=demo.judge, progress=demo.progress)
 
 
-def _narrow(demo: _Demo) -> tuple[NarrowRun, ...]:
+def _pairs(demo: _Demo) -> tuple[Pair, ...]:
+    """The pairs of every data set, and of the harmless trait on the first."""
     if not demo.plan.narrow:
         return ()
+    lessons = [Lesson(domain, MISALIGNMENT) for domain in DOMAINS]
     with demo.stage("narrow"):
-        return grow_narrow(
-            DOMAINS[0],
+        return grow_pairs(
+            [*lessons, Lesson(DOMAINS[0], PEP_TALK)],
+            demo.plan.seeds,
+            judge=demo.judge,
+            per_question=demo.plan.per_question // 2,
+            out=demo.out / "narrow",
+            progress=demo.progress,
+        )
+
+
+def _afterwards(demo: _Demo) -> Afterwards:
+    if not demo.plan.narrow:
+        return Afterwards()
+    with demo.stage("afterwards"):
+        return follow(
+            Lesson(DOMAINS[0], MISALIGNMENT),
             demo.plan.seeds,
             judge=demo.judge,
             per_question=demo.plan.per_question // 2,
