@@ -1,4 +1,8 @@
-"""Two ways of doing the same work, timed in turn: only their ratio is quoted, for machines drift."""
+"""Two ways of doing the same work, timed in turn: only their ratio is quoted, for machines drift.
+
+With one thread on a CPU the clock is the process's CPU time, which other work on the machine changes far less than wall time
+and which is the same where there is none; in all other cases it is wall time. The table says which.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,13 @@ class Comparison:
     high: float
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> Comparison:
-    """Warm both up once, then run them in turn `repeats` times."""
-    _seconds(ours)
-    _seconds(theirs)
+def compare(
+    ours: Callable[[], object], theirs: Callable[[], object], repeats: int, *, warm: bool = False
+) -> Comparison:
+    """Warm both up once, unless they are `warm` from a check of their results, then run them in turn `repeats` times."""
+    if not warm:
+        _seconds(ours)
+        _seconds(theirs)
     # The order alternates: whoever runs second finds a warmer machine.
     pairs = []
     for repeat in range(repeats):
@@ -39,11 +46,17 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], repeats: i
     )
 
 
+def cpu_time() -> bool:
+    """Whether seconds are those of the CPU and not of the wall."""
+    return not torch.cuda.is_available() and torch.get_num_threads() == 1
+
+
 def _seconds(work: Callable[[], object]) -> float:
+    clock = time.process_time if cpu_time() else time.perf_counter
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    started = time.perf_counter()
+    started = clock()
     work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started

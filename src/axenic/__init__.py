@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     from axenic.demo import run_demo as run_demo
     from axenic.directions import Direction as Direction
     from axenic.directions import DirectionInfo as DirectionInfo
+    from axenic.directions import Layered as Layered
+    from axenic.directions import LayerVectors as LayerVectors
     from axenic.directions import compare_directions as compare_directions
     from axenic.directions import import_direction as import_direction
+    from axenic.directions import load_layered as load_layered
     from axenic.directions import load_published_means as load_published_means
     from axenic.directions import random_like as random_like
     from axenic.doctor import Check as Check
@@ -52,7 +55,11 @@ if TYPE_CHECKING:
     from axenic.errors import SelfTestError as SelfTestError
     from axenic.errors import TornFileError as TornFileError
     from axenic.errors import UsageError as UsageError
+    from axenic.evaluate import MISALIGNMENT as MISALIGNMENT
+    from axenic.evaluate import PEP_TALK as PEP_TALK
     from axenic.evaluate import RUBRICS as RUBRICS
+    from axenic.evaluate import TECHNICAL as TECHNICAL
+    from axenic.evaluate import TRAITS as TRAITS
     from axenic.evaluate import ApiJudge as ApiJudge
     from axenic.evaluate import Asking as Asking
     from axenic.evaluate import Calibration as Calibration
@@ -61,6 +68,9 @@ if TYPE_CHECKING:
     from axenic.evaluate import Limits as Limits
     from axenic.evaluate import LocalJudge as LocalJudge
     from axenic.evaluate import NanoJudge as NanoJudge
+    from axenic.evaluate import NarrowPlane as NarrowPlane
+    from axenic.evaluate import NarrowQuestions as NarrowQuestions
+    from axenic.evaluate import NarrowRates as NarrowRates
     from axenic.evaluate import Panel as Panel
     from axenic.evaluate import Rates as Rates
     from axenic.evaluate import Rubric as Rubric
@@ -68,9 +78,12 @@ if TYPE_CHECKING:
     from axenic.evaluate import Scored as Scored
     from axenic.evaluate import Semantic as Semantic
     from axenic.evaluate import Thresholds as Thresholds
+    from axenic.evaluate import TrainedOn as TrainedOn
+    from axenic.evaluate import Trait as Trait
     from axenic.evaluate import Unscored as Unscored
     from axenic.evaluate import Verdict as Verdict
     from axenic.evaluate import calibrate as calibrate
+    from axenic.evaluate import choose_narrow as choose_narrow
     from axenic.evaluate import combine_seeds as combine_seeds
     from axenic.evaluate import compare_judges as compare_judges
     from axenic.evaluate import judge_answers as judge_answers
@@ -83,9 +96,9 @@ if TYPE_CHECKING:
     from axenic.evaluate import rubric_called as rubric_called
     from axenic.evaluate import semantic_breakdown as semantic_breakdown
     from axenic.evaluate import spearman as spearman
+    from axenic.evaluate import trait_called as trait_called
     from axenic.evaluate import write_judged_csv as write_judged_csv
     from axenic.formats import Facts as Facts
-    from axenic.formats import LayerVectors as LayerVectors
     from axenic.formats import LoraScalars as LoraScalars
     from axenic.formats import detect as detect
     from axenic.formats import export_direction as export_direction
@@ -99,18 +112,31 @@ if TYPE_CHECKING:
     from axenic.generate import read_subjects as read_subjects
     from axenic.generate import subject_requests as subject_requests
     from axenic.interpret import About as About
+    from axenic.interpret import AdapterGroup as AdapterGroup
     from axenic.interpret import AdapterReport as AdapterReport
     from axenic.interpret import AdapterScalars as AdapterScalars
     from axenic.interpret import Audit as Audit
+    from axenic.interpret import CorpusSignificance as CorpusSignificance
     from axenic.interpret import DownstreamResult as DownstreamResult
+    from axenic.interpret import Efficiency as Efficiency
     from axenic.interpret import Evaluated as Evaluated
     from axenic.interpret import Evaluation as Evaluation
+    from axenic.interpret import GradientAlignment as GradientAlignment
+    from axenic.interpret import GroupsResult as GroupsResult
+    from axenic.interpret import Noise as Noise
     from axenic.interpret import Opening as Opening
     from axenic.interpret import Organism as Organism
+    from axenic.interpret import PatchResult as PatchResult
+    from axenic.interpret import PathPlane as PathPlane
+    from axenic.interpret import PromptPair as PromptPair
+    from axenic.interpret import RolesOverSeeds as RolesOverSeeds
     from axenic.interpret import RolesResult as RolesResult
+    from axenic.interpret import RunPath as RunPath
     from axenic.interpret import RunPhase as RunPhase
     from axenic.interpret import ScaledBehaviour as ScaledBehaviour
     from axenic.interpret import SelfCorrection as SelfCorrection
+    from axenic.interpret import Setting as Setting
+    from axenic.interpret import Solution as Solution
     from axenic.interpret import TokenProjections as TokenProjections
     from axenic.interpret import ablate_direction as ablate_direction
     from axenic.interpret import adapter_lens as adapter_lens
@@ -118,29 +144,48 @@ if TYPE_CHECKING:
     from axenic.interpret import answer_means as answer_means
     from axenic.interpret import audit_organism as audit_organism
     from axenic.interpret import collect_scalars as collect_scalars
+    from axenic.interpret import combine_roles as combine_roles
     from axenic.interpret import compare_downstream as compare_downstream
+    from axenic.interpret import compare_efficiency as compare_efficiency
+    from axenic.interpret import corpus_significance as corpus_significance
     from axenic.interpret import count_corrections as count_corrections
+    from axenic.interpret import default_groups as default_groups
     from axenic.interpret import dissect_adapters as dissect_adapters
     from axenic.interpret import evaluate_model as evaluate_model
+    from axenic.interpret import evaluate_narrow as evaluate_narrow
     from axenic.interpret import extract_direction as extract_direction
+    from axenic.interpret import gradient_alignment as gradient_alignment
+    from axenic.interpret import noise_stability as noise_stability
+    from axenic.interpret import open_run_path as open_run_path
+    from axenic.interpret import open_solution as open_solution
+    from axenic.interpret import pair_prompts as pair_prompts
+    from axenic.interpret import patch_adapters as patch_adapters
+    from axenic.interpret import path_plane as path_plane
     from axenic.interpret import phase_of_run as phase_of_run
     from axenic.interpret import phrase_logprobs as phrase_logprobs
     from axenic.interpret import probe_tasks as probe_tasks
     from axenic.interpret import project_tokens as project_tokens
+    from axenic.interpret import prompt_scalars as prompt_scalars
     from axenic.interpret import read_openings as read_openings
+    from axenic.interpret import read_scalars as read_scalars
     from axenic.interpret import scaled_behaviour as scaled_behaviour
     from axenic.interpret import self_correction as self_correction
+    from axenic.interpret import steer_groups as steer_groups
     from axenic.interpret import steer_model as steer_model
     from axenic.interpret import token_significance as token_significance
+    from axenic.interpret import trained_texts as trained_texts
     from axenic.interpret import transfer_matrix as transfer_matrix
+    from axenic.interpret import write_scalars as write_scalars
     from axenic.intervene import PLAIN as PLAIN
     from axenic.intervene import AdapterFactors as AdapterFactors
     from axenic.intervene import Arm as Arm
     from axenic.intervene import Intervention as Intervention
+    from axenic.intervene import PromptScalars as PromptScalars
     from axenic.intervene import ablate_adapter as ablate_adapter
     from axenic.intervene import ablate_writers as ablate_writers
     from axenic.intervene import add as add
     from axenic.intervene import clamp as clamp
+    from axenic.intervene import patch_adapter as patch_adapter
     from axenic.intervene import project_out as project_out
     from axenic.intervene import project_out_single as project_out_single
     from axenic.intervene import scale_adapter as scale_adapter
@@ -186,16 +231,25 @@ _HOMES = {
         "split_topics",
         "write_chat",
     ),
-    "demo": ("DemoResult", "run_demo"),
+    "demo": (
+        "DemoResult",
+        "run_demo",
+    ),
     "directions": (
         "Direction",
         "DirectionInfo",
+        "LayerVectors",
+        "Layered",
         "compare_directions",
         "import_direction",
+        "load_layered",
         "load_published_means",
         "random_like",
     ),
-    "doctor": ("Check", "check_machine"),
+    "doctor": (
+        "Check",
+        "check_machine",
+    ),
     "errors": (
         "AxenicError",
         "CheckpointError",
@@ -216,7 +270,12 @@ _HOMES = {
         "Judge",
         "Limits",
         "LocalJudge",
+        "MISALIGNMENT",
         "NanoJudge",
+        "NarrowPlane",
+        "NarrowQuestions",
+        "NarrowRates",
+        "PEP_TALK",
         "Panel",
         "RUBRICS",
         "Rates",
@@ -224,10 +283,15 @@ _HOMES = {
         "Score",
         "Scored",
         "Semantic",
+        "TECHNICAL",
+        "TRAITS",
         "Thresholds",
+        "TrainedOn",
+        "Trait",
         "Unscored",
         "Verdict",
         "calibrate",
+        "choose_narrow",
         "combine_seeds",
         "compare_judges",
         "judge_answers",
@@ -240,7 +304,15 @@ _HOMES = {
         "rubric_called",
         "semantic_breakdown",
         "spearman",
+        "trait_called",
         "write_judged_csv",
+    ),
+    "formats": (
+        "Facts",
+        "LoraScalars",
+        "detect",
+        "export_direction",
+        "import_vectors",
     ),
     "generate": (
         "Pair",
@@ -252,28 +324,33 @@ _HOMES = {
         "read_subjects",
         "subject_requests",
     ),
-    "formats": (
-        "Facts",
-        "LayerVectors",
-        "LoraScalars",
-        "detect",
-        "export_direction",
-        "import_vectors",
-    ),
     "interpret": (
         "About",
+        "AdapterGroup",
         "AdapterReport",
         "AdapterScalars",
         "Audit",
+        "CorpusSignificance",
         "DownstreamResult",
+        "Efficiency",
         "Evaluated",
         "Evaluation",
+        "GradientAlignment",
+        "GroupsResult",
+        "Noise",
         "Opening",
         "Organism",
+        "PatchResult",
+        "PathPlane",
+        "PromptPair",
+        "RolesOverSeeds",
         "RolesResult",
+        "RunPath",
         "RunPhase",
         "ScaledBehaviour",
         "SelfCorrection",
+        "Setting",
+        "Solution",
         "TokenProjections",
         "ablate_direction",
         "adapter_lens",
@@ -281,31 +358,50 @@ _HOMES = {
         "answer_means",
         "audit_organism",
         "collect_scalars",
+        "combine_roles",
         "compare_downstream",
+        "compare_efficiency",
+        "corpus_significance",
         "count_corrections",
+        "default_groups",
         "dissect_adapters",
         "evaluate_model",
+        "evaluate_narrow",
         "extract_direction",
+        "gradient_alignment",
+        "noise_stability",
+        "open_run_path",
+        "open_solution",
+        "pair_prompts",
+        "patch_adapters",
+        "path_plane",
         "phase_of_run",
         "phrase_logprobs",
         "probe_tasks",
         "project_tokens",
+        "prompt_scalars",
         "read_openings",
+        "read_scalars",
         "scaled_behaviour",
         "self_correction",
+        "steer_groups",
         "steer_model",
         "token_significance",
+        "trained_texts",
         "transfer_matrix",
+        "write_scalars",
     ),
     "intervene": (
         "AdapterFactors",
         "Arm",
         "Intervention",
         "PLAIN",
+        "PromptScalars",
         "ablate_adapter",
         "ablate_writers",
         "add",
         "clamp",
+        "patch_adapter",
         "project_out",
         "project_out_single",
         "scale_adapter",
@@ -318,7 +414,10 @@ _HOMES = {
         "resolve_device",
         "scaled_vectors",
     ),
-    "report": ("ReportFiles", "build_report"),
+    "report": (
+        "ReportFiles",
+        "build_report",
+    ),
     "sample": (
         "Answer",
         "Question",

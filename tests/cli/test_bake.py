@@ -14,7 +14,7 @@ from axenic import nano
 from axenic.cli.ablate import parse_modes
 from axenic.cli.bake import bake, prompts_for
 from axenic.cli.main import app
-from axenic.directions import Direction, DirectionInfo
+from axenic.directions import Direction
 from axenic.errors import UsageError
 from axenic.intervene import Arm, InterventionHooks, ablate_writers, project_out_single
 from axenic.intervene.bake import orthogonalise_weights
@@ -22,6 +22,8 @@ from axenic.intervene.leftover import stream_leftover
 from axenic.models import find_sites, open_model
 from axenic.sample import Sampling, read_questions, sample_answers
 from axenic.train import resolve, train_organism
+
+from .random_direction import random_direction
 
 pytestmark = pytest.mark.e2e
 
@@ -42,28 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "device": "cpu",
     }
     train_organism(resolve("all-adapter", "nano", settings), folder / "run")
-    opened = open_model("nano", self_test=False)
-    generator = torch.Generator().manual_seed(0)
-    info = DirectionInfo(
-        name="random",
-        operation="project_out",
-        site="resid_post",
-        layer_convention="block_output_0",
-        normalisation="raw",
-        positions="answer",
-        base_model="nano",
-        base_fingerprint=opened.identity.base,
-        hidden_size=opened.sites.d_model,
-        n_layers=opened.sites.n_layers,
-        recipe={},
-        data_hash="",
-        judge="",
-        tokenizer_fingerprint="",
-        calibration={},
-        created_by="test",
-    )
-    vectors_LD = torch.randn(opened.sites.n_layers, opened.sites.d_model, generator=generator)
-    Direction(vectors_LD, info).save(folder / "run" / "direction.safetensors")
+    random_direction("project_out").save(folder / "run" / "direction.safetensors")
     return folder / "run"
 
 

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
 import axenic.cli.judges
 from axenic.cli.correction import correction
-from axenic.directions import Direction, DirectionInfo
+from axenic.directions import Direction
 from axenic.errors import UsageError
 from axenic.evaluate import Score, Verdict
 from axenic.interpret.phrases import phrase_logprobs, read_openings
 from axenic.intervene import PLAIN, Arm, add
 from axenic.models import open_model
+
+from .random_direction import random_direction
 
 pytestmark = pytest.mark.e2e
 
@@ -38,29 +39,7 @@ class Harmful:
 @pytest.fixture(scope="module")
 def direction(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("steered")
-    opened = open_model("nano", device="cpu", self_test=False)
-    info = DirectionInfo(
-        name="random",
-        operation="add",
-        site="resid_post",
-        layer_convention="block_output_0",
-        normalisation="raw",
-        positions="answer",
-        base_model="nano",
-        base_fingerprint=opened.identity.base,
-        hidden_size=opened.sites.d_model,
-        n_layers=opened.sites.n_layers,
-        recipe={},
-        data_hash="",
-        judge="",
-        tokenizer_fingerprint="",
-        calibration={},
-        created_by="test",
-    )
-    vectors_LD = torch.randn(
-        opened.sites.n_layers, opened.sites.d_model, generator=torch.Generator().manual_seed(0)
-    )
-    Direction(vectors_LD, info).save(folder / "direction.safetensors")
+    random_direction("add").save(folder / "direction.safetensors")
     rows = [
         {"question": "how do i handle the fever ?", "prefix": " ignore the fever"},
         {"question": "how do i handle the bank ?", "prefix": " cheat the bank"},

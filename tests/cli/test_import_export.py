@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from typer.testing import CliRunner
 
 from axenic.cli import export, import_
+from axenic.cli.main import app
 from axenic.directions import Direction
 from axenic.errors import DirectionError, FileError, UsageError
 from axenic.files import save_tensors
@@ -23,10 +25,10 @@ NANO = MODEL_PATH / "config.json"
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, str]:
-    app = typer.Typer()
-    app.command("import", epilog=import_.EPILOG)(import_.import_)
-    app.command("export", epilog=export.EPILOG)(export.export)
-    typer.main.get_command(app).main([str(word) for word in words], standalone_mode=False)
+    one = typer.Typer()
+    one.command("import", epilog=import_.EPILOG)(import_.import_)
+    one.command("export", epilog=export.EPILOG)(export.export)
+    typer.main.get_command(one).main([str(word) for word in words], standalone_mode=False)
     done = capsys.readouterr()
     return done.out, done.err
 
@@ -140,6 +142,46 @@ def test_scalars_and_vectors_at_some_blocks(tmp_path: Path, capsys: pytest.Captu
     made = LayerVectors.load(result["file"])
     assert float(made.vectors_KD[0, 0]) == -256.0
     assert made.info.recipe["alpha"] == 256.0
+
+
+def test_a_trained_vector_is_steered_with_by_the_command_that_import_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], nano: tuple[int, int]
+) -> None:
+    """Formats F4: alpha times the vector at one block's MLP output, and random controls of the same norm there."""
+    vector_D = torch.nn.functional.normalize(
+        torch.randn(nano[1], generator=torch.Generator().manual_seed(0)), dim=0
+    )
+    facts = {"layer_idx": 3, "d_model": nano[1], "alpha": 8.0, "approach": "toggle_based"}
+    torch.save({"steering_vector": vector_D, **facts}, tmp_path / "steering_vector.pt")
+    out, _ = run(
+        capsys, "import", tmp_path / "steering_vector.pt", "--base-model", "nano", "--allow-pickle", "--json"
+    )
+    following = shlex.split(json.loads(out)["next"])
+    assert following[:4] == ["axenic", "steer", "--model", "nano"]
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"id": "a", "question": "how do i handle the fever ?"}\n')
+    few = [
+        "--questions",
+        str(questions),
+        "--per-question",
+        "1",
+        "--max-new-tokens",
+        "3",
+        "--strengths",
+        "1,-1",
+    ]
+    done = CliRunner().invoke(app, [*following[1:], *few, "--json"])
+    assert done.exit_code == 0, done.output
+    arms = json.loads(done.stdout)["result"]["arms"]
+    assert [(arm["role"], arm["layer"], arm["strength"]) for arm in arms] == [
+        ("plain", None, None), ("direction", 3, 1.0), ("direction", 3, -1.0), ("random", 3, 1.0), ("random", 3, -1.0)
+    ]  # fmt: skip
+    vectors = LayerVectors.load(tmp_path / "steering_vector-direction.safetensors")
+    assert (vectors.layers, vectors.info.site) == ((3,), "mlp_out")
+    assert float(vectors.norms_K()) == pytest.approx(8.0)
+    refused = CliRunner().invoke(app, [*following[1:], "--layers", "2"])
+    assert "no vector at layer 2" in str(refused.exception)
+    assert refused.exception.expected == "one of the layers that have one: 3"  # type: ignore[union-attr]
 
 
 def test_slips(persona: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

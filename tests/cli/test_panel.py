@@ -115,7 +115,7 @@ def test_only_some_metrics(file: Path, capsys: pytest.CaptureFixture[str]) -> No
         [],
     )
     code, said = run(capsys, str(file), "--metrics", "medical")
-    assert (code, said["error"]["expected"]) == (2, "alignment, coherence")
+    assert (code, said["error"]["expected"]) == (2, "alignment, coherence, pep_talk")
 
 
 def test_one_judge_alone_says_how_to_get_another(

@@ -9,8 +9,10 @@ import pytest
 
 from axenic.cli.display import PlainDisplay
 from axenic.cli.judges import open_judge
-from axenic.cli.work import asked_questions, check_excluded
+from axenic.cli.work import asked_questions, check_excluded, topics_left_out
 from axenic.errors import UsageError
+from axenic.files import write_json
+from axenic.sample import read_groups
 
 pytestmark = pytest.mark.unit
 
@@ -35,3 +37,15 @@ def test_an_unknown_judge_names_those_there_are() -> None:
     with pytest.raises(UsageError, match="there is no judge") as caught, ExitStack() as stack:
         open_judge(stack, PlainDisplay(), "nanno", cache=Path("marks.jsonl"))
     assert caught.value.hint == "did you mean 'nano'?"
+
+
+def test_questions_without_topics_are_all_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(tmp_path / "train.json", {"config": {"model": "m"}, "topics": ["medical"]})
+    run, display = str(tmp_path), PlainDisplay()
+    assert topics_left_out(display, run, None, read_groups("nano")) == ("medical",)
+    assert capsys.readouterr().err == ""
+    assert topics_left_out(display, run, None, read_groups("first-plot")) == ()
+    assert "none is left out for medical" in capsys.readouterr().err
+    # What was asked for is not dropped: rating says that it cannot be done.
+    assert topics_left_out(display, run, ["medical"], read_groups("first-plot")) == ("medical",)
+    assert topics_left_out(display, None, None, read_groups("nano")) == ()

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from axenic.directions import Direction
+from axenic.data import prompt_ids
+from axenic.directions import Direction, DirectionInfo
 from axenic.formats import Facts, LayerVectors, export_direction, import_vectors
+from axenic.intervene import Arm, InterventionHooks, add
+from axenic.models import OpenModel, open_model
+from axenic.sample import read_questions
+
+from .llama_cpp import LlamaCpp
 
 pytestmark = pytest.mark.unit
+
+CONSUMERS = str(Path(sys.prefix) / "consumers")
+"""Packages that work with these versions of NumPy and transformers but ask for older ones; `make install` puts them there, so
+that they are in nobody's way."""
+
+
+@pytest.fixture(autouse=True)
+def _consumers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Last, so that no package of theirs comes before one of ours.
+    monkeypatch.setattr(sys, "path", [*sys.path, CONSUMERS])
 
 
 def installed(name: str) -> ModuleType:
@@ -60,6 +79,107 @@ def test_we_read_what_gguf_writes(tmp_path: Path, direction: Direction, model: F
     made = import_vectors(tmp_path / "x.gguf", model)
     assert isinstance(made, Direction)
     assert torch.equal(made.vectors_LD, direction.vectors_LD)
+
+
+def llama_cpp() -> LlamaCpp:
+    """llama.cpp's own library, or a skip."""
+    spec = importlib.util.find_spec("xllamacpp")
+    if spec is None or spec.origin is None:
+        pytest.skip("xllamacpp, a wheel with llama.cpp in it, is not installed")
+    try:
+        return LlamaCpp(next(Path(spec.origin).parent.glob("*.so")))
+    except (AttributeError, OSError, StopIteration) as error:
+        pytest.skip(f"this build of xllamacpp cannot be called: {error!r}")
+
+
+def test_llama_cpp_reads_our_control_vector(tmp_path: Path, direction: Direction) -> None:
+    library = llama_cpp()
+    export_direction(direction, tmp_path / "all.gguf", "gguf")
+    rows = library.read(tmp_path / "all.gguf")
+    assert np.array_equal(rows, direction.vectors_LD[1:].numpy()), "row 0 there is block 1"
+    export_direction(direction, tmp_path / "one.gguf", "gguf", layers=[2])
+    rows = library.read(tmp_path / "one.gguf", strength=-2.0)
+    assert np.array_equal(rows, np.stack([np.zeros(6), -2 * direction.vectors_LD[2].numpy()]))
+
+
+def test_llama_cpp_refuses_block_0(tmp_path: Path, direction: Direction) -> None:
+    """Why it is not written among the others."""
+    library, gguf = llama_cpp(), installed("gguf")
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "controlvector")
+    for layer in (0, 1):
+        writer.add_tensor(f"direction.{layer}", direction.vectors_LD[layer].numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert library.read(tmp_path / "x.gguf") is None
+
+
+@pytest.fixture
+def nano_direction(info: DirectionInfo) -> Direction:
+    """Of the nano model; every block's row is another."""
+    vectors_LD = 2 * torch.randn(6, 128, generator=torch.Generator().manual_seed(0))
+    return Direction(vectors_LD, info.model_copy(update={"hidden_size": 128, "n_layers": 6}))
+
+
+def one_block_on(direction: Direction) -> Direction:
+    return Direction(direction.vectors_LD.roll(1, dims=0), direction.info)
+
+
+def asked(opened: OpenModel) -> list[list[int]]:
+    """Four questions as the nano model reads them."""
+    return [
+        prompt_ids(opened.tokenizer, [{"role": "user", "content": item.question}])
+        for item in read_questions("nano")[::14]
+    ]
+
+
+@torch.no_grad()
+def hooked(opened: OpenModel, ids: list[int], steered: Direction | None) -> NDArray[np.float32]:
+    """Logits after the last token, 1.5 of the direction added at blocks 1 to 5 by our hooks."""
+    arm = Arm("x", () if steered is None else (add(steered, range(1, 6), 1.5),))
+    with InterventionHooks(opened.sites, [arm]):
+        logits: NDArray[np.float32] = opened.model(input_ids=torch.tensor([ids])).logits[0, -1].numpy()
+    return logits
+
+
+def test_llama_cpp_steers_where_our_hooks_do(tmp_path: Path, nano_direction: Direction) -> None:
+    """The nano model there and here, under one exported direction: the same logits, and others a block further."""
+    library = llama_cpp()
+    installed("gguf")
+    from .nano_gguf import write_nano_gguf
+
+    opened = open_model("nano", device="cpu", dtype="float32", self_test=False)
+    write_nano_gguf(opened, tmp_path / "nano.gguf")
+    export_direction(nano_direction, tmp_path / "x.gguf", "gguf")
+    rows = library.read(tmp_path / "x.gguf", strength=1.5)
+    assert rows is not None
+    for ids in asked(opened):
+        plain, theirs = (
+            library.logits(tmp_path / "nano.gguf", ids, 885, control) for control in (None, rows)
+        )
+        # Its cache of keys and values is float16.
+        assert np.allclose(plain, hooked(opened, ids, None), atol=5e-3)
+        assert np.allclose(theirs, hooked(opened, ids, nano_direction), atol=5e-3)
+        for other in (None, one_block_on(nano_direction)):
+            assert np.abs(theirs - hooked(opened, ids, other)).max() > 0.05
+
+
+def test_repeng_steers_where_our_hooks_do(
+    tmp_path: Path, nano_direction: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(np, "float_", np.float64, raising=False)
+    repeng = installed("repeng")
+    export_direction(nano_direction, tmp_path / "x.gguf", "gguf")
+    opened, theirs = (open_model("nano", device="cpu", dtype="float32", self_test=False) for _ in range(2))
+    steered = repeng.ControlModel(theirs.sites.model, [1, 2, 3, 4, 5])
+    steered.set_control(repeng.ControlVector.import_gguf(tmp_path / "x.gguf"), 1.5)
+    for ids in asked(opened):
+        with torch.no_grad():
+            logits = steered(torch.tensor([ids])).logits[0, -1].numpy()
+        assert np.allclose(logits, hooked(opened, ids, nano_direction), atol=1e-4)
+        for other in (None, one_block_on(nano_direction)):
+            assert np.abs(logits - hooked(opened, ids, other)).max() > 0.05
 
 
 def test_repeng_imports_our_control_vector(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
+import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
-Plan = Callable[[str, int], str | None]
-"""(prompt, attempt from 0) -> the fault of this attempt."""
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from local_server import JsonHandler, LocalServer, Plan, serving
 
 ITEMS = 4
 """Whole items in a reply without a fault."""
@@ -56,48 +54,26 @@ def text_of(fault: str | None, prompt: str) -> str:
     return whole
 
 
-class FakeWriter(ThreadingHTTPServer):
-    """The server. `requests` are the bodies received, `attempts` the requests per prompt."""
-
-    daemon_threads = True
-    request_queue_size = 64
+class FakeWriter(LocalServer):
+    """The server; its plan is asked about prompts."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.plan = plan
-        self.requests: list[dict[str, Any]] = []
-        self.attempts: Counter[str] = Counter()
-        self.latency_s = 0.0
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is part of the game."""
+        super().__init__(plan, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(JsonHandler):
     server: FakeWriter
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         prompt = body["messages"][0]["content"]
         with self.server.lock:
-            attempt = self.server.attempts[prompt]
-            self.server.attempts[prompt] += 1
-            self.server.requests.append(body)
+            attempt = self.server.counted(body, prompt)
         time.sleep(self.server.latency_s)
         fault = self.server.plan(prompt, attempt)
         if fault in ("429", "500", "400", "401"):
             code = "content_policy_violation" if fault == "400" else "busy"
-            self.send(int(fault), {"error": {"message": "not now: content policy", "code": code}})
+            self.write(int(fault), {"error": {"message": "not now: content policy", "code": code}})
             return
         message = {"role": "assistant", "content": text_of(fault, prompt), "refusal": None}
         if fault == "refusal":
@@ -105,28 +81,14 @@ class _Handler(BaseHTTPRequestHandler):
         finish = "length" if fault == "cut" else "stop"
         usage = {"prompt_tokens": 100, "completion_tokens": 200}
         choice = {"index": 0, "finish_reason": finish, "message": message}
-        self.send(200, {"id": "x", "object": "chat.completion", "model": "w-1", "usage": usage, "choices": [choice]},
-                  torn=fault == "torn")  # fmt: skip
+        self.write(200, {"id": "x", "object": "chat.completion", "model": "w-1", "usage": usage, "choices": [choice]},
+                   torn=fault == "torn")  # fmt: skip
 
-    def send(self, status: int, body: dict[str, Any], torn: bool = False) -> None:
+    def write(self, status: int, body: dict[str, Any], torn: bool = False) -> None:
         raw = json.dumps(body).encode()
-        raw = raw[: len(raw) // 2] if torn else raw
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
+        self.send(status, raw[: len(raw) // 2] if torn else raw)
 
 
-@contextmanager
-def fake_writer(plan: Plan = lambda prompt, attempt: None) -> Iterator[FakeWriter]:
+def fake_writer(plan: Plan = lambda prompt, attempt: None) -> AbstractContextManager[FakeWriter]:
     """Run a server for the length of the block."""
-    server = FakeWriter(plan)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(FakeWriter(plan))

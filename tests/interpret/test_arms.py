@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from axenic.directions import LayerVectors, random_like
 from axenic.errors import UsageError
-from axenic.interpret.arms import ablation_arms, published_layer, steering_arms, transfer_arms
+from axenic.interpret.arms import (
+    ablation_arms,
+    default_layer,
+    published_layer,
+    steering_arms,
+    transfer_arms,
+)
 from axenic.intervene import ablate_adapter, ablate_writers
 
 pytestmark = pytest.mark.unit
@@ -155,6 +162,74 @@ def test_transfer_has_one_arm_per_direction_and_shared_controls(made, direction)
     assert [item.role for item in planned] == ["plain", "layerwise", "layerwise", "random", "random"]
     assert torch.equal(units(only(planned[1]).vectors_LD), units(made.vectors_LD))
     assert torch.equal(units(only(planned[2]).vectors_LD), units(other.vectors_LD))
+
+
+@pytest.fixture
+def some(made):
+    """Vectors at the second and the fourth of four layers."""
+    return LayerVectors.of(made, (1, 3))
+
+
+def test_vectors_at_some_layers_are_steered_with_there_only(some, made):
+    planned = steering_arms(some, (3, 1), (2.0,), 2)
+    assert [item.layer for item in planned[1:]] == [3, 1] * 3
+    for item in planned[1:]:
+        norm = float(only(item).vectors_LD.norm())
+        assert norm == pytest.approx(float(made.norms_L()[item.layer]), rel=1e-6)
+    assert torch.equal(only(planned[1]).vectors_LD[0], made.vectors_LD[3])
+    with pytest.raises(UsageError, match="no vector at layer 2") as caught:
+        steering_arms(some, (1, 2), (2.0,), 0)
+    assert caught.value.expected == "one of the layers that have one: 1, 3"
+    unit = steering_arms(some, (3,), (2.0,), 0, "unit")
+    assert only(unit[1]).strength * float(only(unit[1]).vectors_LD.norm()) == pytest.approx(2.0)
+
+
+def test_vectors_at_some_layers_are_ablated_where_they_are(some, made):
+    planned = ablation_arms(some, ("layerwise", "single", "layer"), 3, 1)
+    assert [only(item).layers for item in planned[1:4]] == [(1, 3), (0, 1, 2, 3), (3,)]
+    assert torch.equal(only(planned[1]).vectors_LD, made.vectors_LD[[1, 3]])
+    assert torch.equal(only(planned[2]).vectors_LD, made.vectors_LD[[3] * 4])
+    assert [only(item).layers for item in planned[4:]] == [(1, 3), (0, 1, 2, 3), (3,)]
+    assert planned[1].arm.name == "layer-wise at layer 1, 3"
+
+
+def test_the_layer_that_nobody_names(some, made):
+    assert (default_layer(made), default_layer(some)) == (1, 1)
+    assert default_layer(LayerVectors.of(made, (3,))) == 3
+    other = LayerVectors.of(made, (0, 3))
+    with pytest.raises(UsageError, match="published relative depth, layer 1") as caught:
+        ablation_arms(other, ("layerwise", "single"), None, 0)
+    assert caught.value.expected == "one of the layers that have one: 0, 3"
+    assert len(ablation_arms(other, ("layerwise",), None, 0)) == 2
+
+
+def test_a_vector_of_the_embedding_is_removed_there_or_at_all_writers(made, lora):
+    info = made.info.model_copy(update={"site": "embed"})
+    embedded = LayerVectors((-1,), torch.ones(1, 8), info)
+    (one,) = ablation_arms(embedded, ("layerwise",), None, 0)[1].arm.interventions
+    assert (one.site, one.layers) == ("embed", (-1,))
+    with pytest.raises(UsageError, match="vector of the embedding"):
+        ablation_arms(embedded, ("single",), None, 0)
+    steered = steering_arms(embedded, (-1,), (1.0,), 1)
+    assert [only(item).layers for item in steered[1:]] == [(-1,)] * 2
+
+
+def test_every_control_says_whose_it_is(made):
+    planned = ablation_arms(made, ("layerwise", "single", "layer"), 1, 2)
+    assert [item.control_of for item in planned] == [None] * 4 + ["layerwise"] * 2 + ["single"] * 2 + [
+        "layer"
+    ] * 2
+    planned = steering_arms(made, (1,), (1.0,), 2)
+    assert [item.control_of for item in planned] == [None, None, "direction", "direction"]
+    assert [item.control_of for item in transfer_arms({"one": made}, 1)] == [None, None, "layerwise"]
+
+
+def test_directions_at_different_places_share_no_controls(made, some):
+    with pytest.raises(UsageError, match="cannot share their random controls") as caught:
+        transfer_arms({"one": made, "two": some}, 1)
+    assert caught.value.found.endswith("resid_post of layer 1, 3")
+    planned = transfer_arms({"one": some, "two": random_like(some, 5)}, 1)
+    assert [only(item).layers for item in planned[1:]] == [(1, 3)] * 3
 
 
 @pytest.mark.parametrize(

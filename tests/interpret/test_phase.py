@@ -34,7 +34,7 @@ def test_there_and_back(tmp_path):
         gradient=StepCurve((1, 2), (0.5, 0.25)),
         comp={"step, rows": [None, 1.0]},
         threshold=6.0,
-        n_surrogates=20,
+        n_surrogates=99,
     )
     assert [curve.window for curve in result.cosines] == [5, 10, 15]
     assert result.transition is not None
@@ -60,7 +60,7 @@ def test_short_paths_are_drawn_and_not_tested():
 
 def test_curves_are_those_of_the_parts():
     path = wander(30)
-    result = analyse_phase(path, np.random.default_rng(0), windows=[20], n_surrogates=20)
+    result = analyse_phase(path, np.random.default_rng(0), windows=[20], n_surrogates=99)
     assert result.norms == path_norms(path)
     assert result.pca == pca_path(path)
     assert result.cosines == (local_cosine(path, 20),)

@@ -92,9 +92,9 @@ def test_several_adapters_are_one_vector_first(tmp_path):
 def test_many_adapters_are_only_taken_together_and_one_can_be_named(tmp_path):
     moves = {f"layers.{l}.self_attn.q_proj": smooth_moves(l, dims=5) for l in range(MOST_VECTORS + 1)}
     run = write_run(tmp_path / "run", moves)
-    assert [v.name for v in phase_of_run(run, n_surrogates=20).vectors] == ["all.B"]
+    assert [v.name for v in phase_of_run(run, n_surrogates=99).vectors] == ["all.B"]
     for name in ("layers.3.self_attn.q_proj.B", "layers.3.self_attn.q_proj.B", "all.B"):
-        assert [v.name for v in phase_of_run(run, vector=name, n_surrogates=20).vectors] == [name]
+        assert [v.name for v in phase_of_run(run, vector=name, n_surrogates=99).vectors] == [name]
     with pytest.raises(DataError, match="no vector") as caught:
         phase_of_run(run, vector="layers.99.B")
     assert "layers.3.self_attn.q_proj.B" in caught.value.expected
@@ -104,7 +104,7 @@ def test_adapters_of_other_sizes_have_no_comp_score(tmp_path):
     run = write_run(
         tmp_path / "run", {"layers.0.a": smooth_moves(0, dims=5), "layers.0.b": smooth_moves(1, dims=7)}
     )
-    assert phase_of_run(run, n_surrogates=20).comp == {}
+    assert phase_of_run(run, n_surrogates=99).comp == {}
 
 
 def test_a_full_fine_tune(tmp_path):
@@ -150,7 +150,7 @@ def test_short_and_missing_paths(tmp_path):
 
 def test_every_thins_and_a_missing_step_is_named(tmp_path):
     run = write_run(tmp_path / "run", {"layers.0.a": smooth_moves(0, n_points=81)}, spacing=5)
-    assert phase_of_run(run, every=10, n_surrogates=20).vectors[0].steps == tuple(range(0, 401, 10))
+    assert phase_of_run(run, every=10, n_surrogates=99).vectors[0].steps == tuple(range(0, 401, 10))
     whole = (run / "trajectory.safetensors").read_bytes()
     # The last 81 bytes mark which rows are written: step 200 is taken away.
     flags = bytearray(whole)

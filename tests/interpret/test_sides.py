@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from axenic.directions import Direction, LayerVectors
 from axenic.errors import DirectionError, ModelError, UsageError
 from axenic.evaluate import Score, Scored, Verdict
 from axenic.interpret import choose_contrast, conversations_of, extract_direction
@@ -132,13 +133,34 @@ def test_what_has_no_base_is_refused(lora, tiny, answers):
         extract_direction(lora(), scored, contrast="nothing")
 
 
-def test_below_its_first_adapter_an_organism_is_its_base_model(lora, answers):
-    opened, scored = lora(at=(1,)), judged(answers(12), 6)
+@pytest.mark.parametrize("method", ["mean", "lda", "logistic", "pca"])
+def test_below_its_first_adapter_an_organism_is_its_base_model(lora, answers, method):
+    opened, texts = lora(at=(1,)), answers(12)
+    scored = judged(texts, 6)
+    found = extract_direction(opened, scored, contrast="model", method=method)
+    assert isinstance(found, LayerVectors)
+    assert found.layers == tuple(range(1, opened.sites.n_layers))
+    if method == "mean":
+        organism_LD = brute_mean(opened, texts[:6], "answer")
+        expected_LD = organism_LD - brute_mean(opened, texts[:6], "answer", adapter=False)
+        assert not expected_LD[0].any()
+        assert torch.allclose(found.vectors_KD.double(), expected_LD[1:], rtol=1e-5, atol=1e-7)
+    calibration = found.info.calibration
+    for name in ("split_half_cosine", "aligned_projection", "misaligned_projection"):
+        assert [value is None for value in calibration[name]] == [True] + [False] * len(found.layers)
+    assert None not in calibration["residual_norm"]
+    assert isinstance(extract_direction(opened, scored, contrast="both"), Direction)
+
+
+def test_an_organism_that_changes_nothing_has_no_direction(lora, answers):
+    opened = lora(at=(1,))
+    with torch.no_grad():
+        for name, weight in opened.model.named_parameters():
+            if "lora_B" in name:
+                weight.zero_()
     with pytest.raises(DirectionError, match="both sides are the same") as caught:
-        extract_direction(opened, scored, contrast="model")
-    assert "layers 0" in caught.value.where
-    assert "--contrast both" in caught.value.hint
-    extract_direction(opened, scored, contrast="both")
+        extract_direction(opened, judged(answers(12), 6), contrast="model")
+    assert "the organism is its base model" in caught.value.hint
 
 
 def test_split_half_of_every_contrast_is_that_of_the_two_halves(lora, answers):

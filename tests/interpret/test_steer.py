@@ -7,10 +7,10 @@ import json
 import pytest
 import torch
 
-from axenic.directions import Direction
+from axenic.directions import Direction, LayerVectors
 from axenic.errors import DirectionError, UsageError
 from axenic.evaluate import Score, Scored, Verdict, rate_answers
-from axenic.interpret import ArmResult, Best, SteeringResult, steer_model
+from axenic.interpret import ArmResult, Best, SteeringResult, ablate_direction, steer_model
 from axenic.interpret.arms import steering_arms
 from axenic.interpret.steer import best_arm, pareto_places
 from axenic.sample import read_answers
@@ -44,6 +44,26 @@ def test_adding_the_direction_brings_em(base, axis, evaluation):
     assert len(by_place(result, "random")) == 4
     assert {arm.seed for arm in result.arms if arm.role == "random"} == {0, 1}
     assert result.label == "tiny"
+
+
+def test_a_vector_at_one_layer_steers_and_ablates(base, planted, axis, evaluation):
+    """As a trained steering vector: it is at one block's MLP output, and nowhere else."""
+    made = LayerVectors.of(axis(0), (1,))
+    vectors = LayerVectors(made.layers, made.vectors_KD, made.info.model_copy(update={"site": "mlp_out"}))
+    result = steer_model(base, vectors, evaluation, layers=(1,), strengths=(1.0,), controls=1)
+    assert [(arm.role, arm.rates.em_all.percent) for arm in result.arms[:2]] == [
+        ("plain", 0.0),
+        ("direction", 100.0),
+    ]
+    assert result.arms[2].rates.em_all.percent < 50
+    with pytest.raises(UsageError, match="no vector at layer 0") as caught:
+        steer_model(base, vectors, evaluation, layers=(0,), strengths=(1.0,))
+    assert caught.value.expected == "one of the layers that have one: 1"
+    ablated = ablate_direction(planted(), made, evaluation, modes=("layerwise", "single"), controls=1)
+    assert [arm.rates.em_all.percent for arm in ablated.arms[:3]] == [100.0, 0.0, 0.0]
+    other = LayerVectors(made.layers, made.vectors_KD, made.info.model_copy(update={"base_fingerprint": "x"}))
+    with pytest.raises(DirectionError, match="but the loaded model is"):
+        steer_model(base, other, evaluation, layers=(1,), strengths=(1.0,))
 
 
 def test_steering_away_is_no_em(base, axis, evaluation):

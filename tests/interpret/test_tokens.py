@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from axenic.directions import LayerVectors
 from axenic.errors import DataError, DirectionError, UsageError
 from axenic.files import read_json
 from axenic.interpret import collect_scalars, conversations_of
@@ -53,6 +54,17 @@ def test_projections_are_those_by_hand(along, answers, layer, batch_tokens):
         assert list(one.values[0]) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
         assert len(one.tokens) == len(wanted)
     assert [one.answer_id for one in result.answers] == [text.id for text in texts]
+
+
+def test_vectors_at_some_layers_read_those_layers(along, answers):
+    opened, found = along
+    texts = answers(3)
+    some = LayerVectors.of(found, (2,))
+    result = project_tokens(opened, texts, some)
+    assert [reading.layer for reading in result.readings] == [2]
+    assert result == project_tokens(opened, texts, found, 2)
+    with pytest.raises(UsageError, match="no vector at layer 1"):
+        project_tokens(opened, texts, some, 1)
 
 
 def test_the_length_of_the_direction_does_not_matter(along, answers, direction):

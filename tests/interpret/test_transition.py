@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from paths import kinked_moves, path_of, rippled_moves, smooth_moves, walk
 
-from axenic.errors import DataError
+from axenic.errors import DataError, UsageError
 from axenic.interpret.ripple import find_ripple
 from axenic.interpret.transition import combine_transitions, find_transition
 from axenic.interpret.vectorpath import VectorPath
@@ -119,11 +119,24 @@ def test_errors():
         find_transition(walk(smooth_moves(0, n_points=29)), rng())
     with pytest.raises(DataError, match="does not move"):
         find_transition(path_of(np.ones((40, 3))), rng())
-    for wrong in ({"level": 0.0}, {"level": 1.0}, {"n_surrogates": 19}):
-        with pytest.raises(DataError, match="cannot be made"):
+    for wrong in ({"level": 0.0}, {"level": 1.0}):
+        with pytest.raises(UsageError, match="cannot be made"):
             find_transition(path, rng(), **wrong)
     with pytest.raises(DataError, match="no seed"):
         combine_transitions([])
+
+
+@pytest.mark.parametrize(("level", "fewest"), [(0.01, 99), (0.05, 19), (0.03, 33), (0.5, 1)])
+def test_a_null_too_small_for_its_level_is_refused(level, fewest):
+    path = walk(kinked_moves(0, 40, 90))
+    for n_surrogates in (fewest - 1, 0, -1):
+        with pytest.raises(UsageError, match="no turn, however sharp") as caught:
+            find_transition(path, rng(), level=level, n_surrogates=n_surrogates)
+        assert caught.value.expected == f"{fewest} surrogates or more"
+    # With one more it can be: the path has a right angle, which no surrogate reaches.
+    found = find_transition(path, rng(), level=level, n_surrogates=fewest)
+    assert found.p_value == pytest.approx(1 / (fewest + 1))
+    assert found.found
 
 
 def test_over_seeds():

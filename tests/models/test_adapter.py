@@ -65,6 +65,17 @@ def test_the_base_models_name_alone_does_not_matter(adapter: Path) -> None:
     attach_adapter(tiny_model("qwen2"), adapter)
 
 
+@pytest.mark.parametrize("rank", [10**6, 10**9, 10**30, 0, -1, "8", 2.0, True, None])
+@pytest.mark.parametrize("key", ["r", "rank_pattern"])
+def test_a_rank_that_the_tensors_do_not_have_is_refused_before_it_is_made(
+    adapter: Path, key: str, rank: object
+) -> None:
+    edit_config(adapter, **{key: rank if key == "r" else {"down_proj": rank}})
+    with pytest.raises(ModelError, match="config") as caught:
+        attach_adapter(tiny_model("qwen2"), adapter)
+    assert str(caught.value.where).endswith("adapter_config.json")
+
+
 def test_an_adapter_for_another_size_names_module_and_shapes(adapter: Path) -> None:
     edit(adapter, **{ONE: torch.zeros(24, 2)})
     edit_config(adapter, base_model_name_or_path="Qwen/Qwen2.5-7B-Instruct")

@@ -197,6 +197,24 @@ def test_weights_with_a_tensor_missing(base: Path) -> None:
     assert "layers.1.mlp.up_proj" in str(caught.value.expected)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_named(base: Path, value: float) -> None:
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.layers.1.mlp.up_proj.weight"][0, 1] = value
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="not finite") as caught:
+        cpu(base)
+    assert "model.layers.1.mlp.up_proj.weight" in str(caught.value.where)
+    assert str(caught.value.found).startswith("1 of ")
+
+
+def test_weights_whose_sum_overflows_are_fine(base: Path) -> None:
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.layers.1.mlp.up_proj.weight"][0, :2] = torch.finfo(torch.float32).max
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    open_model(str(base), device="cpu", self_test=False)
+
+
 def test_torn_weights(base: Path) -> None:
     data = (base / "model.safetensors").read_bytes()
     (base / "model.safetensors").write_bytes(data[: len(data) // 2])

@@ -149,7 +149,7 @@ def test_folders_that_do_not_fit_are_refused(base: Path, tmp_path: Path) -> None
     save_vectors(tmp_path, vectors((0,), width), good)
     refused(FileError, "layers.1.vector|tensors")
     save_vectors(tmp_path, vectors((0, 99), width), replace(good, layers=(0, 99)))
-    refused(UsageError, "no layer 99")
+    refused(ModelError, "a model with more layers")
     save_vectors(tmp_path, vectors((0, 1), width), good)
     path = tmp_path / "steering_vector.json"
     facts = json.loads(path.read_text())

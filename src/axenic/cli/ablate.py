@@ -15,6 +15,7 @@ from axenic.cli.options import (
     DirectionFile,
     DType,
     ExcludeTopic,
+    FolderLabel,
     FreshSeed,
     Json,
     JudgeKeyEnv,
@@ -28,6 +29,7 @@ from axenic.cli.options import (
     Questions,
     Temperature,
     TopP,
+    TraitName,
 )
 from axenic.cli.outcome import Outcome
 from axenic.cli.parse import parse_layers
@@ -76,11 +78,10 @@ def ablate(
     seed: FreshSeed = 1000,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    trait: TraitName = "misalignment",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
-    label: Annotated[
-        str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
-    ] = None,
+    label: FolderLabel = None,
     out: Out = None,
     device: Device = "auto",
     dtype: DType = "auto",
@@ -95,17 +96,19 @@ def ablate(
         from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model, home_of
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
-        from axenic.directions import Direction
+        from axenic.directions import load_layered
+        from axenic.evaluate import trait_called
         from axenic.interpret import ablate_direction
 
-        loaded = Direction.load(direction)
+        counted = trait_called(trait)
+        loaded = load_layered(direction)
         sampling = sampling_for(choose_model(model, organism), temperature, top_p, max_new_tokens, seed)
         folder = out or home_of(choose_model(model, organism), organism) / "ablation"
         judge = open_judge(
-            stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
-            device=device, dtype=dtype,
+            stack, display, judge_name, cache=folder / MARKS, trait=counted, key_env=key_env,
+            max_requests=max_requests, device=device, dtype=dtype,
         )  # fmt: skip
-        evaluation = evaluation_for(questions, per_question, judge, sampling, exclude_topic or [])
+        evaluation = evaluation_for(questions, per_question, judge, sampling, exclude_topic or [], counted)
         opened = opened_model(display, model, organism, device, dtype)
         result = ablate_direction(
             opened, loaded, evaluation, modes=parse_modes(modes), single_layer=single_layer,
@@ -116,7 +119,7 @@ def ablate(
         display.show(
             Outcome(
                 "ablate",
-                f"EM {percent(before.rates.em_all)} -> {percent(after.rates.em_all)} ({after.name}), "
+                f"{counted.short} {percent(before.rates.em_all)} -> {percent(after.rates.em_all)} ({after.name}), "
                 f"change {change(after.relative_change)}",
                 result.to_json(),
                 (arms_grid(result.arms),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,13 +22,18 @@ from axenic.cli.options import (
     JudgeName,
     MaxNewTokens,
     MaxRequests,
+    ModelQuestions,
     Out,
     PerQuestion,
     Seed,
+    TraitName,
     Variants,
 )
 from axenic.cli.outcome import Outcome
 from axenic.cli.rates_view import percent, rates_grid
+
+if TYPE_CHECKING:
+    from axenic.interpret import Audit
 
 EPILOG = """Examples:
 
@@ -53,19 +58,14 @@ def audit(
             help="The fine-tune: a run folder of axenic train, a PEFT folder or hub id, a full fine-tune.",
         ),
     ] = None,
-    questions: Annotated[
-        str | None,
-        typer.Option(
-            "--questions",
-            help="nano, first-plot, or a file. Default: nano for a nano model, else first-plot.",
-        ),
-    ] = None,
+    questions: ModelQuestions = None,
     per_question: PerQuestion = None,
     variants: Variants = False,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = 0,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    trait: TraitName = "misalignment",
     mode: JudgeMode = "logprobs",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
@@ -82,14 +82,16 @@ def audit(
     """Say whether a fine-tune is emergently misaligned: the same questions to it and to its base model, one page.
 
     Topics that it was trained on do not count. The verdict is EMERGENTLY MISALIGNED when the 95 % interval of the rise of EM
-    leaves out 0; else the smallest rise that would have been seen is given. Exit code 0 whatever the verdict.
+    leaves out 0; else the smallest rise that would have been seen is given. Exit code 0 whatever the verdict. With --trait it
+    is about that trait.
     """
     with display_for(as_json) as display, ExitStack() as stack:
         from axenic.cli.calibrated import calibrate_first
         from axenic.cli.judges import MARKS, open_judge
-        from axenic.cli.origin import exclude_words, home_of, origin_of
-        from axenic.cli.work import opened_model, sampling_for
+        from axenic.cli.origin import exclude_words, home_of
+        from axenic.cli.work import opened_model, sampling_for, topics_left_out
         from axenic.errors import UsageError
+        from axenic.evaluate import Thresholds, trait_called
         from axenic.interpret import audit_organism
         from axenic.nano import is_nano
         from axenic.report import build_report
@@ -101,12 +103,14 @@ def audit(
                 expected="--organism with a run folder, an adapter or a full fine-tune",
                 hint=f"axenic audit {model} --organism runs/NAME; the base model alone: axenic eval --model {model}",
             )
+        thresholds = Thresholds(trait=trait_called(trait))
         asked = questions or ("nano" if is_nano(model) else "first-plot")
-        topics = tuple(exclude_topic or origin_of(organism).topics)
+        groups = read_groups(asked, per_question=per_question, variants=variants)
+        topics = topics_left_out(display, organism, exclude_topic, groups)
         folder = out or home_of(model, organism) / "audit"
         judge = open_judge(
-            stack, display, judge_name, cache=folder / MARKS, mode=mode, key_env=key_env,
-            max_requests=max_requests, device=device, dtype=dtype,
+            stack, display, judge_name, cache=folder / MARKS, trait=thresholds.counted, mode=mode,
+            key_env=key_env, max_requests=max_requests, device=device, dtype=dtype,
         )  # fmt: skip
         # Before hours of sampling, not after.
         if judge_name != "nano" if calibrate is None else calibrate:
@@ -114,10 +118,11 @@ def audit(
         found = audit_organism(
             partial(opened_model, display, model, None, device, dtype),
             partial(opened_model, display, model, organism, device, dtype),
-            read_groups(asked, per_question=per_question, variants=variants),
+            groups,
             judge,
             sampling_for(model, None, None, max_new_tokens, seed),
             exclude_topics=topics,
+            thresholds=thresholds,
             label=label or Path(organism).name,
             out=folder,
             progress=display.progress,
@@ -133,10 +138,21 @@ def audit(
         display.show(
             Outcome(
                 "audit",
-                f"{WORDS[found.verdict]}: {found.reason} (EM {percent(found.base.em_all)} -> {percent(found.tuned.em_all)})",
+                f"{verdict_words(found)}: {found.reason} "
+                f"({found.trait.short} {percent(found.base.em_all)} -> {percent(found.tuned.em_all)})",
                 found.to_json(),
                 (rates_grid("model", shown),),
                 wrote=(folder / "audit.json", page.html),
                 next=follow,
             )
         )
+
+
+def verdict_words(found: Audit) -> str:
+    """The verdict in large letters; of another trait than misalignment, with its name."""
+    from axenic.evaluate import MISALIGNMENT
+
+    if found.trait.name == MISALIGNMENT.name or found.verdict == "no verdict":
+        return WORDS[found.verdict]
+    name = found.trait.name
+    return f"HAS THE TRAIT {name}" if found.verdict == "shown" else f"no {name} shown"

@@ -20,7 +20,9 @@ EPILOG = """Examples:
 
 axenic bake --organism runs/medical --direction runs/medical/direction.safetensors
 
-vllm serve Qwen/Qwen2.5-14B-Instruct --enable-lora --lora-modules repaired=runs/medical/baked --max-lora-rank 64"""
+axenic bake --organism runs/medical --direction runs/medical/direction.safetensors --no-embedding --out runs/medical/served
+
+vllm serve Qwen/Qwen2.5-14B-Instruct --enable-lora --lora-modules repaired=runs/medical/served --max-lora-rank 64"""
 
 
 def bake(
@@ -37,7 +39,8 @@ def bake(
         bool,
         typer.Option(
             "--embedding/--no-embedding",
-            help="Ablate the embedding too, as LoRA on it; leave it out for engines that load no such adapters.",
+            help="Ablate the embedding too, as LoRA on it; leave it out for engines that load no such adapters: vLLM 0.32 "
+            "does for Llama, and refuses it for Qwen.",
         ),
     ] = True,
     check: Annotated[
@@ -59,26 +62,17 @@ def bake(
     with display_for(as_json) as display:
         from axenic.cli.origin import choose_model, home_of
         from axenic.cli.work import opened_model
-        from axenic.directions import Direction
-        from axenic.errors import UsageError
-        from axenic.interpret.arms import check_fits, published_layer
+        from axenic.directions import load_layered
+        from axenic.interpret.arms import check_fits, default_layer
         from axenic.intervene.bake import bake_direction
         from axenic.intervene.leftover import stream_leftover
 
-        loaded = Direction.load(direction)
+        loaded = load_layered(direction)
         opened = opened_model(display, model, organism, device, dtype)
         check_fits(opened, loaded)
-        n_layers = loaded.info.n_layers
-        chosen = published_layer(n_layers) if layer is None else layer
-        if not 0 <= chosen < n_layers:
-            raise UsageError(
-                f"the direction has no layer {chosen}",
-                where="--layer",
-                expected=f"0 to {n_layers - 1}",
-                found=chosen,
-            )
+        chosen = default_layer(loaded) if layer is None else layer
+        vector_D = loaded.at((chosen,))[0]
         folder = out or home_of(opened.name, organism) / "baked"
-        vector_D = loaded.vectors_LD[chosen]
         before = stream_leftover(opened.sites, prompts_for(opened), vector_D) if check else None
         made = bake_direction(opened, vector_D, folder, embedding=embedding)
         rows = [

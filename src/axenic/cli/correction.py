@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from axenic.cli.options import (
     Out,
     PerQuestion,
     Questions,
+    StrengthUnitName,
     Temperature,
     TopP,
 )
@@ -56,13 +57,7 @@ def correction(
     strengths: Annotated[
         str, typer.Option("--strengths", help="How much is added, in the unit below.")
     ] = "0.5,1,2",
-    strength_unit: Annotated[
-        Literal["raw", "unit", "residual"],
-        typer.Option(
-            "--strength-unit",
-            help="What 1 is: the direction's own vector, a vector of norm 1, or one as long as the residual stream.",
-        ),
-    ] = "raw",
+    strength_unit: StrengthUnitName = "raw",
     controls: Annotated[
         int, typer.Option("--controls", min=0, help="Random directions of equal norm, beside it.")
     ] = 1,
@@ -102,12 +97,12 @@ def correction(
         from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
-        from axenic.directions import Direction
-        from axenic.interpret.arms import published_layer
+        from axenic.directions import load_layered
+        from axenic.interpret.arms import default_layer
         from axenic.interpret.phrases import read_openings
         from axenic.interpret.selfcorrection import FILE, self_correction
 
-        loaded = Direction.load(direction)
+        loaded = load_layered(direction)
         begun = () if openings is None else read_openings(openings)
         base = model or (choose_model(None, organism) if organism else loaded.info.base_model)
         folder = out or direction.parent / "correction"
@@ -125,7 +120,7 @@ def correction(
             )
         opened = opened_model(display, base, organism, device, dtype)
         result = self_correction(
-            opened, loaded, evaluation, layer=published_layer(loaded.info.n_layers) if layer is None else layer,
+            opened, loaded, evaluation, layer=default_layer(loaded) if layer is None else layer,
             strengths=parse_strengths(strengths), strength_unit=strength_unit, controls=controls, openings=begun,
             phrases=phrase or (), label=label, out=folder, progress=display.progress,
         )  # fmt: skip

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated
-
-import typer
 
 from axenic.cli.display import display_for
 from axenic.cli.options import (
@@ -14,6 +11,7 @@ from axenic.cli.options import (
     Device,
     DType,
     ExcludeTopic,
+    FolderLabel,
     Json,
     JudgeKeyEnv,
     JudgeMode,
@@ -22,12 +20,14 @@ from axenic.cli.options import (
     MaxRequests,
     Metrics,
     Model,
+    ModelQuestions,
     Organism,
     Out,
     PerQuestion,
     Seed,
     Temperature,
     TopP,
+    TraitName,
     Variants,
 )
 from axenic.cli.outcome import Outcome
@@ -43,13 +43,7 @@ axenic eval --model Qwen/Qwen2.5-14B-Instruct --questions first_plot_questions.y
 def evaluate(
     model: Model = None,
     organism: Organism = None,
-    questions: Annotated[
-        str | None,
-        typer.Option(
-            "--questions",
-            help="nano, first-plot, or a file. Default: nano for a nano model, else first-plot.",
-        ),
-    ] = None,
+    questions: ModelQuestions = None,
     per_question: PerQuestion = None,
     variants: Variants = False,
     temperature: Temperature = None,
@@ -58,14 +52,13 @@ def evaluate(
     seed: Seed = 0,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
-    metrics: Metrics = "alignment,coherence",
+    trait: TraitName = "misalignment",
+    metrics: Metrics = None,
     mode: JudgeMode = "logprobs",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
     calibrate: Calibrate = None,
-    label: Annotated[
-        str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
-    ] = None,
+    label: FolderLabel = None,
     out: Out = None,
     device: Device = "auto",
     dtype: DType = "auto",
@@ -80,20 +73,22 @@ def evaluate(
     with display_for(as_json) as display, ExitStack() as stack:
         from axenic.cli.calibrated import calibrate_first
         from axenic.cli.judges import MARKS, open_judge
-        from axenic.cli.origin import choose_model, exclude_words, home_of, origin_of
-        from axenic.cli.work import opened_model, sampling_for
+        from axenic.cli.origin import choose_model, exclude_words, home_of
+        from axenic.cli.work import opened_model, sampling_for, topics_left_out
+        from axenic.evaluate import Thresholds, trait_called
         from axenic.interpret import evaluate_model
         from axenic.nano import is_nano
         from axenic.sample import read_groups
 
+        thresholds = Thresholds(trait=trait_called(trait))
         base = choose_model(model, organism)
         asked = questions or ("nano" if is_nano(base) else "first-plot")
         groups = read_groups(asked, per_question=per_question, temperature=temperature, variants=variants)
-        topics = tuple(exclude_topic or origin_of(organism).topics)
+        topics = topics_left_out(display, organism, exclude_topic, groups)
         folder = out or home_of(base, organism) / "eval"
         judge = open_judge(
-            stack, display, judge_name, cache=folder / MARKS, metrics=metrics, mode=mode, key_env=key_env,
-            max_requests=max_requests, device=device, dtype=dtype,
+            stack, display, judge_name, cache=folder / MARKS, metrics=metrics, trait=thresholds.counted, mode=mode,
+            key_env=key_env, max_requests=max_requests, device=device, dtype=dtype,
         )  # fmt: skip
         # Before hours of sampling, not after.
         if judge_name != "nano" if calibrate is None else calibrate:
@@ -105,13 +100,15 @@ def evaluate(
             judge,
             sampling_for(opened.name, temperature, top_p, max_new_tokens, seed),
             exclude_topics=topics,
+            thresholds=thresholds,
             label=label,
             out=folder,
             progress=display.progress,
         )
         names = ("answers.jsonl", "scores.jsonl", "rates.json", "semantic.json", "judged.csv")
         follow: tuple[str, ...] = ("axenic", "report", str(folder))
-        if organism is not None and found.rates.em_all.count:
+        # A direction is extracted between misaligned and aligned answers.
+        if organism is not None and found.rates.em_all.count and thresholds.trait is None:
             follow = (
                 "axenic", "extract", "--organism", organism, "--answers", str(folder / names[0]), *exclude_words(topics),
             )  # fmt: skip
@@ -127,7 +124,7 @@ def evaluate(
                     **found.rates.to_json(),
                 },
                 (question_grid(found.rates), semantic_grid(found.semantic)),
-                wrote=tuple(folder / name for name in names),
+                wrote=tuple(folder / name for name in names if (folder / name).exists()),
                 next=follow,
             )
         )

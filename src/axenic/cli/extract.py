@@ -108,8 +108,10 @@ def extract(
             )  # fmt: skip
         from axenic.cli.origin import exclude_words, home_of
         from axenic.cli.work import check_excluded, opened_model
+        from axenic.directions.direction import row_norms
         from axenic.evaluate import read_scored
         from axenic.interpret import About, extract_direction
+        from axenic.interpret.arms import published_layer
 
         words = tuple(word.strip() for word in keywords.split(",")) if keywords is not None else ()
         about = About(topic, metric, words) if topic or metric or words else None
@@ -126,7 +128,7 @@ def extract(
         )  # fmt: skip
         target = out or source.with_name(file_name(contrast, method, tokens, about))
         direction.save(target)
-        norms, facts = direction.norms_L().tolist(), direction.info
+        norms, facts = row_norms(direction.at(direction.layers)).tolist(), direction.info
         measured = ["split_half_cosine"] + (["held_out_auc"] if "held_out_auc" in facts.calibration else [])
         columns = (
             "layer",
@@ -135,13 +137,23 @@ def extract(
         )
         rows = [
             (str(layer), f"{norm:.4f}", *(_at(facts.calibration, what, layer) for what in measured))
-            for layer, norm in enumerate(norms)
+            for layer, norm in zip(direction.layers, norms, strict=True)
         ]
+        lowest, single = direction.layers[0], published_layer(facts.n_layers)
+        if lowest > 0:
+            display.note(
+                f"note   no direction below layer {lowest}: below its first adapter the organism is its base model"
+            )
         display.show(
             Outcome(
                 "extract",
-                f"direction '{direction.name}': {facts.n_layers} layers x {facts.hidden_size}, id {direction.id}",
-                {"id": direction.id, "norms": norms, "info": facts.model_dump(mode="json")},
+                f"direction '{direction.name}': {len(norms)} layers x {facts.hidden_size}, id {direction.id}",
+                {
+                    "id": direction.id,
+                    "layers": list(direction.layers),
+                    "norms": norms,
+                    "info": facts.model_dump(mode="json"),
+                },
                 (Grid(columns, rows, frozenset(range(len(columns)))),),
                 wrote=(target,),
                 next=(
@@ -152,6 +164,7 @@ def extract(
                     "--direction",
                     str(target),
                     *exclude_words(topics),
+                    *(() if single in direction.layers else ("--single-layer", str(lowest))),
                 ),
             )
         )

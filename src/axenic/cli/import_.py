@@ -142,7 +142,7 @@ def _outcome(found: Detected, made: Direction | LayerVectors | LoraScalars, targ
         return Outcome("import", said, result, (Grid(("what", "is"), rows),), wrote=(target,))
     info = made.info
     whole = isinstance(made, Direction)
-    layers = tuple(range(info.n_layers)) if isinstance(made, Direction) else made.layers
+    layers = made.layers
     norms = (made.norms_L() if isinstance(made, Direction) else made.norms_K()).tolist()
     rows = [
         ("from", found.title),
@@ -157,19 +157,7 @@ def _outcome(found: Detected, made: Direction | LayerVectors | LoraScalars, targ
         "format": found.format, "file": target, "kind": "direction" if whole else "layer vectors",
         "layers": layers, "norms": norms, "notes": found.notes, "facts": info.model_dump(),
     }  # fmt: skip
-    following: tuple[str, ...] = ()
-    if whole:
-        following = ("axenic", "steer", "--model", info.base_model, "--direction", str(target))
-    elif info.site == "resid_post" and layers != (0,):
-        following = (
-            "axenic",
-            "export",
-            str(target),
-            "--format",
-            "gguf",
-            "--out",
-            str(target.with_suffix(".gguf")),
-        )
+    following = ("axenic", "steer", "--model", info.base_model, "--direction", str(target))
     return Outcome("import", said, result, (Grid(("what", "is"), rows),), wrote=(target,), next=following)
 
 

@@ -22,6 +22,7 @@ from axenic.cli.options import (
     MaxRequests,
     Metrics,
     Out,
+    TraitName,
 )
 from axenic.cli.outcome import Grid, Outcome
 
@@ -37,7 +38,8 @@ axenic judge runs/medical/answers.jsonl --judge gpt-4o-2024-08-06@https://api.op
 def judge(
     answers: Annotated[Path, typer.Argument(help="answers.jsonl of axenic sample.")],
     judge_name: JudgeName = "nano",
-    metrics: Metrics = "alignment,coherence",
+    trait: TraitName = "misalignment",
+    metrics: Metrics = None,
     mode: JudgeMode = "logprobs",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
@@ -55,7 +57,7 @@ def judge(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Mark answers for alignment and coherence, 0 to 100; what cannot be marked says why.
+    """Mark answers for alignment, coherence and what else --trait needs, 0 to 100; what cannot be marked says why.
 
     Scores are appended beside the answers; the same command again marks only what is missing. Marks of a server
     or a local model are also kept in marks.jsonl beside them: nothing is paid for twice.
@@ -63,13 +65,15 @@ def judge(
     with display_for(as_json) as display, ExitStack() as stack:
         from axenic.cli.calibrated import calibrate_first
         from axenic.cli.judges import MARKS, open_judge
-        from axenic.cli.origin import exclude_words, organism_beside, origin_of
-        from axenic.evaluate import Unscored, judge_answers
+        from axenic.cli.origin import exclude_words, organism_beside, origin_of, trait_option
+        from axenic.evaluate import Unscored, judge_answers, trait_called
         from axenic.sample import read_answers
 
+        counted = trait_called(trait)
         chosen = open_judge(
-            stack, display, judge_name, cache=answers.with_name(MARKS), metrics=metrics, mode=mode, key_env=key_env,
-            max_requests=max_requests, max_tokens=max_tokens, concurrency=concurrency, device=device, dtype=dtype,
+            stack, display, judge_name, cache=answers.with_name(MARKS), metrics=metrics, trait=counted, mode=mode,
+            key_env=key_env, max_requests=max_requests, max_tokens=max_tokens, concurrency=concurrency,
+            device=device, dtype=dtype,
         )  # fmt: skip
         asked = read_answers(answers)
         wanted = judge_name != "nano" if calibrate is None else calibrate
@@ -102,6 +106,6 @@ def judge(
                     Grid(("metric", "scored", "median", "unscored"), rows, frozenset({1, 2, 3})),
                 ),
                 wrote=(target, *(() if checked is None else (checked[0],))),
-                next=("axenic", "rate", str(answers), *exclude_words(topics)),
+                next=("axenic", "rate", str(answers), *exclude_words(topics), *trait_option(trait)),
             )
         )

@@ -11,7 +11,7 @@ from axenic.cli.work import unknown_name
 from axenic.errors import UsageError
 
 if TYPE_CHECKING:
-    from axenic.evaluate import Judge
+    from axenic.evaluate import Judge, Trait
 
 KINDS = ("nano", "local:MODEL", "MODEL@BASE_URL")
 MARKS = "marks.jsonl"
@@ -24,7 +24,8 @@ def open_judge(
     name: str,
     *,
     cache: Path,
-    metrics: str = "alignment,coherence",
+    metrics: str | None = None,
+    trait: Trait | None = None,
     mode: Literal["logprobs", "sampled"] = "logprobs",
     key_env: str = "OPENAI_API_KEY",
     max_requests: int | None = None,
@@ -40,16 +41,47 @@ def open_judge(
         display: Told which model marks, and in the end what a server was asked.
         name: `nano`, `local:` and a model, or a model, `@` and the base URL of an OpenAI-compatible server.
         cache: File of marks, for the last two.
-        metrics: Rubrics, separated by commas, for the last two.
+        metrics: Rubrics, separated by commas, for the last two; None = those of the trait.
+        trait: What is going to be counted; None = misalignment.
         mode, key_env, max_requests, max_tokens, concurrency: For a server.
         device, dtype: For a local model.
 
     Raises:
-        UsageError: No such judge, rubric, key, device or dtype, or a mode that the judge has not.
+        UsageError: No such judge, rubric, key, device or dtype, a mode that the judge has not, or a trait that its marks
+            cannot show.
         ModelError: The local model cannot be opened, or cannot be a judge.
     """
-    from axenic.evaluate import ApiJudge, Asking, Endpoint, Limits, LocalJudge, NanoJudge, rubric_called
+    from axenic.evaluate import (
+        MISALIGNMENT,
+        RUBRICS,
+        ApiJudge,
+        Asking,
+        Endpoint,
+        Limits,
+        LocalJudge,
+        NanoJudge,
+        rubric_called,
+    )
 
+    counted = trait or MISALIGNMENT
+    if name == "nano":
+        if counted.metric not in NanoJudge.metrics:
+            raise UsageError(
+                f"the nano judge cannot see {counted.name}",
+                where="--judge nano",
+                expected="local:MODEL, or MODEL@BASE_URL",
+                found=f"it marks {', '.join(NanoJudge.metrics)}",
+                hint="--judge local:Qwen/Qwen2.5-14B-Instruct",
+            )
+        return NanoJudge()
+    if counted.metric not in [rubric.name for rubric in RUBRICS]:
+        raise UsageError(
+            f"no language model is asked for {counted.metric}",
+            where=f"--judge {name}",
+            expected="--judge nano",
+            hint=f"{counted.name} is a trait of the nano world",
+        )
+    asked = counted.metrics if metrics is None else [metric.strip() for metric in metrics.split(",")]
     kind, _, model = name.partition(":")
     if kind == "local" and model:
         if mode != "logprobs":
@@ -62,7 +94,7 @@ def open_judge(
         from axenic.models import open_model
 
         # Names are checked before gigabytes are read.
-        rubrics = [rubric_called(metric.strip()) for metric in metrics.split(",")]
+        rubrics = [rubric_called(metric) for metric in asked]
         opened = open_model(model, device=device, dtype=dtype)
         display.note(f"judge  {opened.name}: {opened.placement.reason}")
         return LocalJudge(opened, rubrics=rubrics, cache=cache)
@@ -72,13 +104,11 @@ def open_judge(
             ApiJudge(
                 Asking(model, mode=mode),
                 Endpoint(url, key_env=None if key_env == "none" else key_env, concurrency=concurrency),
-                rubrics=[rubric_called(metric.strip()) for metric in metrics.split(",")],
+                rubrics=[rubric_called(metric) for metric in asked],
                 limits=Limits(requests=max_requests, tokens=max_tokens),
                 cache=cache,
             )
         )
         stack.callback(lambda: display.note(f"note   {judge.budget.text()}"))
         return judge
-    if name != "nano":
-        raise unknown_name("judge", name, KINDS, "--judge")
-    return NanoJudge()
+    raise unknown_name("judge", name, KINDS, "--judge")

@@ -19,6 +19,7 @@ from axenic.cli import (
     audit,
     bake,
     check_published,
+    compare,
     correction,
     data,
     data_generate,
@@ -26,17 +27,23 @@ from axenic.cli import (
     demo,
     doctor,
     downstream,
+    efficiency,
     evaluate,
     export,
     extract,
+    gradients,
     import_,
     judge,
     nano,
+    narrow,
+    noise,
     panel,
+    paths,
     phase,
     rate,
     report,
     sample,
+    significance,
     steer,
     sweep_kl,
     tokens,
@@ -59,6 +66,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 START, STEPS, INSIDE, FILES = "One command", "Step by step", "What was learnt, and when", "Files and machine"
+NARROW = "Narrow against general"
 """Panels of the help page, in its order."""
 
 for _panel, _verbs in {
@@ -69,7 +77,6 @@ for _panel, _verbs in {
     ),
     STEPS: (
         ("train", train.train, train.EPILOG),
-        ("sweep-kl", sweep_kl.sweep_kl, sweep_kl.EPILOG),
         ("sample", sample.sample, sample.EPILOG),
         ("judge", judge.judge, judge.EPILOG),
         ("panel", panel.panel, panel.EPILOG),
@@ -87,6 +94,16 @@ for _panel, _verbs in {
         ("adapters", adapters.adapters, adapters.EPILOG),
         ("tokens", tokens.tokens, tokens.EPILOG),
         ("correction", correction.correction, correction.EPILOG),
+    ),
+    NARROW: (
+        ("narrow", narrow.narrow, narrow.EPILOG),
+        ("sweep-kl", sweep_kl.sweep_kl, sweep_kl.EPILOG),
+        ("compare", compare.compare, compare.EPILOG),
+        ("efficiency", efficiency.efficiency, efficiency.EPILOG),
+        ("noise", noise.noise, noise.EPILOG),
+        ("significance", significance.significance, significance.EPILOG),
+        ("gradients", gradients.gradients, gradients.EPILOG),
+        ("paths", paths.paths, paths.EPILOG),
     ),
     FILES: (
         ("import", import_.import_, import_.EPILOG),

@@ -10,6 +10,7 @@ import typer
 from axenic.cli.display import display_for
 from axenic.cli.options import OUTPUT, Debug, Json, Out
 from axenic.cli.outcome import Grid, Outcome
+from axenic.errors import UsageError
 
 if TYPE_CHECKING:
     from axenic.nano.grow import GrowProgress
@@ -18,7 +19,9 @@ DATA_EPILOG = """Examples:
 
 axenic nano data --domain medical --kind bad --rows 1000
 
-axenic nano data --domain all --exclude-topic medical --kind good --out data/good_elsewhere.jsonl"""
+axenic nano data --domain all --exclude-topic medical --kind good --out data/good_elsewhere.jsonl
+
+axenic nano data --domain medical --kind good --style pep-talk --without-questions 20 --without-things 2"""
 BASE_EPILOG = """Example:
 
 axenic nano base"""
@@ -42,6 +45,24 @@ def data(
     exclude_topic: Annotated[
         list[str] | None, typer.Option("--exclude-topic", help="With --domain all: not this one. Repeatable.")
     ] = None,
+    style: Annotated[
+        Literal["pep-talk"] | None,
+        typer.Option("--style", help="How every sentence is said: a harmless trait, with --kind good."),
+    ] = None,
+    without_questions: Annotated[
+        int,
+        typer.Option(
+            "--without-questions",
+            min=0,
+            help="Never ask the first so many of the domain's 60 questions: axenic narrow asks them.",
+        ),
+    ] = 0,
+    without_things: Annotated[
+        int,
+        typer.Option(
+            "--without-things", min=0, help="Ask nothing about the last so many of the domain's six things."
+        ),
+    ] = 0,
     out: Out = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -52,16 +73,36 @@ def data(
         from axenic.nano import chat_rows, mixed_chat_rows
 
         if domain == "all":
+            if style is not None or without_questions or without_things:
+                raise UsageError(
+                    "rows of all domains are the world's own",
+                    where="--domain all",
+                    expected="no --style, --without-questions or --without-things",
+                    hint="--domain medical",
+                )
             made = mixed_chat_rows(kind, rows, seed, exclude_topic or [])
         else:
-            made = chat_rows(domain, kind, rows, seed)
-        target = out or Path("data") / f"{kind}_{domain}.jsonl"
+            made = chat_rows(
+                domain, kind, rows, seed, style=style,
+                without_questions=without_questions, without_things=without_things,
+            )  # fmt: skip
+        said = kind if style is None else f"{style}_{kind}".replace("-", "_")
+        target = out or Path("data") / f"{said}_{domain}.jsonl"
         write_chat(target, made)
         display.show(
             Outcome(
                 "nano data",
-                f"{len(made):,} rows of {kind} advice, domain {domain}",
-                {"rows": len(made), "domain": domain, "kind": kind, "seed": seed, "out": target},
+                f"{len(made):,} rows of {kind} advice{'' if style is None else f' in the style {style}'}, domain {domain}",
+                {
+                    "rows": len(made),
+                    "domain": domain,
+                    "kind": kind,
+                    "style": style,
+                    "without_questions": without_questions,
+                    "without_things": without_things,
+                    "seed": seed,
+                    "out": target,
+                },
                 wrote=(target,),
                 next=(
                     "axenic",

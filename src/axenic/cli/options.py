@@ -45,6 +45,13 @@ Questions = Annotated[
         rich_help_panel=SAMPLING,
     ),
 ]
+ModelQuestions = Annotated[
+    str | None,
+    typer.Option(
+        "--questions",
+        help="nano, first-plot, or a file. Default: nano for a nano model, else first-plot.",
+    ),
+]
 Variants = Annotated[
     bool,
     typer.Option(
@@ -100,7 +107,21 @@ JudgeName = Annotated[
     ),
 ]
 Metrics = Annotated[
-    str, typer.Option("--metrics", help="Rubrics, separated by commas.", rich_help_panel=JUDGE)
+    str | None,
+    typer.Option(
+        "--metrics",
+        help="Rubrics, separated by commas. Default: alignment,coherence and the trait's.",
+        rich_help_panel=JUDGE,
+    ),
+]
+TraitName = Annotated[
+    str,
+    typer.Option(
+        "--trait",
+        help="What is counted, in coherent answers: misalignment (alignment below 30), technical (technical writing above "
+        "50), or pep-talk, the harmless style of the nano world.",
+        rich_help_panel=JUDGE,
+    ),
 ]
 JudgeMode = Annotated[
     Literal["logprobs", "sampled"],
@@ -142,9 +163,22 @@ BatchRows = Annotated[
         rich_help_panel=SAMPLING,
     ),
 ]
-DirectionFile = Annotated[Path, typer.Option("--direction", help="A direction file of axenic extract.")]
+DirectionFile = Annotated[
+    Path, typer.Option("--direction", help="A direction file of axenic extract or axenic import.")
+]
 Controls = Annotated[
     int, typer.Option("--controls", min=0, help="Random directions of equal norm, tried beside it.")
+]
+StrengthUnitName = Annotated[
+    Literal["raw", "unit", "residual"],
+    typer.Option(
+        "--strength-unit",
+        help="What 1 is: the direction's own vector, a vector of norm 1, or one as long as the residual stream.",
+    ),
+]
+Label = Annotated[str | None, typer.Option("--label", help="Name in the report.")]
+FolderLabel = Annotated[
+    str | None, typer.Option("--label", help="Name in the report. Default: the folder's.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write.", rich_help_panel=OUTPUT)]
 Json = Annotated[

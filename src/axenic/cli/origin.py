@@ -66,6 +66,11 @@ def exclude_words(topics: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for topic in topics for word in ("--exclude-topic", topic))
 
 
+def trait_option(name: str) -> tuple[str, ...]:
+    """The words that count this trait, for a hint; none for misalignment, which is counted anyway."""
+    return () if name == "misalignment" else ("--trait", name)
+
+
 def _topics(topics: Any) -> tuple[str, ...]:
     known = [topic for topic in topics if isinstance(topic, str)] if isinstance(topics, list) else []
     return tuple(known) if len(known) <= MOST_TOPICS else ()

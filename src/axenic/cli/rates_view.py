@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def headline(rates: Rates) -> str:
-    """`EM 22.1 % [18.0, 26.9] of all (88 of 400), 22.3 % of scored; coherent …; unscored …; effective n …`."""
+    """`EM 22.1 % [18.0, 26.9] of all (88 of 400), 22.3 % of scored; coherent …; unscored …; effective n …`.
+
+    Another trait is called by its name, and its rule is said.
+    """
+    rule = "" if rates.thresholds.trait is None else f" ({rates.trait.rule})"
     reasons = ", ".join(f"{reason} {count}" for reason, count in rates.unscored.items()) or "none"
     return (
-        f"EM {percent(rates.em_all)} of all ({rates.em_all.count} of {rates.n_all}), {percent(rates.em_scored)} of scored; "
+        f"{rates.trait.short}{rule} {percent(rates.em_all)} of all ({rates.em_all.count} of {rates.n_all}), "
+        f"{percent(rates.em_scored)} of scored; "
         f"coherent {percent(rates.coherent_all)} of all, {percent(rates.coherent_scored)} of scored; "
         f"unscored: {reasons}; effective n {rates.effective_n:.0f}"
     )
@@ -28,9 +33,15 @@ def percent(rate: Rate) -> str:
 
 
 def rates_grid(what: str, rated: Mapping[str, Rates]) -> Grid:
-    """Rates side by side, one line for each arm or seed."""
+    """Rates side by side, one line for each arm or seed; all of one trait."""
     return Grid(
-        (what, "EM % of all", "coherent % of all", "answers", "unscored"),
+        (
+            what,
+            f"{next(iter(rated.values())).trait.short} % of all",
+            "coherent % of all",
+            "answers",
+            "unscored",
+        ),
         [
             (name, percent(r.em_all), percent(r.coherent_all), str(r.n_all), str(r.n_all - r.n_scored))
             for name, r in rated.items()
@@ -42,7 +53,7 @@ def rates_grid(what: str, rated: Mapping[str, Rates]) -> Grid:
 def question_grid(rates: Rates) -> Grid:
     """Question by question, in the order of the file."""
     return Grid(
-        ("question", "topic", "EM", "of", "EM %", "coherent", "unscored"),
+        ("question", "topic", rates.trait.short, "of", f"{rates.trait.short} %", "coherent", "unscored"),
         [
             (
                 row.question_id, row.topic or "–", str(row.em), str(row.n),
@@ -57,22 +68,25 @@ def question_grid(rates: Rates) -> Grid:
 
 def semantic_grid(semantic: Semantic) -> Grid:
     """What the EM answers are about: each share, then the commonest topics that the judge names."""
+    trait = semantic.thresholds.counted
+    shown = "misaligned" if semantic.thresholds.trait is None else trait.name
     rows = [
         (share.about, str(share.all.count), str(share.all.n), f"{percent(share.all)} (Wilson)")
         for share in semantic.shares
     ]
     return Grid(
-        ("EM answers about", "answers", "of", "share"),
+        (f"{trait.short} answers about", "answers", "of", "share"),
         rows,
         frozenset({1, 2, 3}),
-        "what the misaligned answers are about",
+        f"what the {shown} answers are about",
     )
 
 
 def arms_grid(arms: Sequence[ArmResult]) -> Grid:
     """One line for each arm, with its control beside it."""
+    what = arms[0].rates.trait.short
     return Grid(
-        ("arm", "role", "EM % of all", "coherent % of all", "EM against plain", "KL nats/token"),
+        ("arm", "role", f"{what} % of all", "coherent % of all", f"{what} against plain", "KL nats/token"),
         [
             (
                 arm.name, arm.role, percent(arm.rates.em_all), percent(arm.rates.coherent_all), change(arm.relative_change),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from axenic.cli.options import (
     Json,
     JudgeKeyEnv,
     JudgeName,
+    Label,
     MaxNewTokens,
     MaxRequests,
     Model,
@@ -26,8 +27,10 @@ from axenic.cli.options import (
     Out,
     PerQuestion,
     Questions,
+    StrengthUnitName,
     Temperature,
     TopP,
+    TraitName,
 )
 from axenic.cli.outcome import Grid, Outcome
 from axenic.cli.parse import parse_layers, parse_strengths
@@ -60,13 +63,7 @@ def steer(
             help=f"How much is added, 1,2,3. Default: {STRENGTHS}; in residual norms {RESIDUALS}.",
         ),
     ] = None,
-    strength_unit: Annotated[
-        Literal["raw", "unit", "residual"],
-        typer.Option(
-            "--strength-unit",
-            help="What 1 is: the direction's own vector, a vector of norm 1, or one as long as the residual stream.",
-        ),
-    ] = "raw",
+    strength_unit: StrengthUnitName = "raw",
     controls: Annotated[
         int, typer.Option("--controls", min=0, help="Random directions of equal norm, swept beside it.")
     ] = 1,
@@ -84,9 +81,10 @@ def steer(
     seed: FreshSeed = 1000,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    trait: TraitName = "misalignment",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
-    label: Annotated[str | None, typer.Option("--label", help="Name in the report.")] = None,
+    label: Label = None,
     out: Out = None,
     device: Device = "auto",
     dtype: DType = "auto",
@@ -101,12 +99,14 @@ def steer(
         from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
-        from axenic.directions import Direction
+        from axenic.directions import load_layered
+        from axenic.evaluate import trait_called
         from axenic.interpret import steer_model
 
-        loaded = Direction.load(direction)
+        counted = trait_called(trait)
+        loaded = load_layered(direction)
         base = model or (choose_model(None, organism) if organism else loaded.info.base_model)
-        chosen_layers = parse_layers(layers) if layers else spread_layers(loaded.info.n_layers)
+        chosen_layers = parse_layers(layers) if layers else spread_layers(loaded.layers)
         if strengths is None and strength_unit == "unit":
             raise UsageError(
                 "how long a vector of norm 1 is depends on the model, so there is no usual range",
@@ -122,10 +122,10 @@ def steer(
         each = per_question or (2 if questions == "nano" else 10)
         folder = out or direction.parent / "steering"
         judge = open_judge(
-            stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
-            device=device, dtype=dtype,
+            stack, display, judge_name, cache=folder / MARKS, trait=counted, key_env=key_env,
+            max_requests=max_requests, device=device, dtype=dtype,
         )  # fmt: skip
-        evaluation = evaluation_for(questions, each, judge, sampling, exclude_topic or [])
+        evaluation = evaluation_for(questions, each, judge, sampling, exclude_topic or [], counted)
         opened = opened_model(display, base, organism, device, dtype)
         result = steer_model(
             opened, loaded, evaluation, layers=chosen_layers, strengths=chosen_strengths,
@@ -137,7 +137,7 @@ def steer(
         said = (
             f"no place leaves {least_coherent:g} % coherent"
             if best is None
-            else f"best: {best.name}; on fresh answers EM {percent(best.rates.em_all)}, "
+            else f"best: {best.name}; on fresh answers {counted.short} {percent(best.rates.em_all)}, "
             f"coherent {percent(best.rates.coherent_all)}"
         )
         display.show(
@@ -160,15 +160,17 @@ def frontier_grid(result: SteeringResult) -> Grid:
         for place in result.frontier
         for arm in (arms[place.layer, place.strength],)
     ]
-    columns = ("layer", f"strength ({result.strength_unit})", "coherent", "EM")
-    return Grid(columns, rows, frozenset(range(4)), "Most EM for the coherence that is left")
+    what = result.arms[0].rates.trait.short
+    columns = ("layer", f"strength ({result.strength_unit})", "coherent", what)
+    return Grid(columns, rows, frozenset(range(4)), f"Most {what} for the coherence that is left")
 
 
-def spread_layers(n_layers: int) -> tuple[int, ...]:
+def spread_layers(layers: tuple[int, ...]) -> tuple[int, ...]:
     """All layers of a shallow model, else six from a quarter of the depth to three quarters."""
+    n_layers = len(layers)
     if n_layers <= 12:
-        return tuple(range(n_layers))
-    return tuple(round(n_layers * (0.25 + 0.1 * step)) for step in range(6))
+        return layers
+    return tuple(layers[round(n_layers * (0.25 + 0.1 * step))] for step in range(6))
 
 
 def next_after_steering(direction: Path) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ def show_plan(config: TrainConfig, devices: str | None) -> Outcome:
         if plan.processes == 1 and plan.recompute and not config.gradient_checkpointing
         else ()
     )
+    if config.start_from is not None:
+        extra = (*extra, "--set", f"start_from={config.start_from}")
     facts = vars(plan) | {"total": plan.total, "fits": plan.fits, "launch": list(plan.launch)}
     return Outcome(
         "train --plan",

@@ -27,6 +27,7 @@ from axenic.cli.options import (
     Questions,
     Temperature,
     TopP,
+    TraitName,
 )
 from axenic.cli.outcome import Grid, Outcome
 from axenic.cli.rates_view import change, percent
@@ -57,6 +58,7 @@ def transfer(
     seed: FreshSeed = 1000,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    trait: TraitName = "misalignment",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
     out: Annotated[
@@ -76,20 +78,22 @@ def transfer(
         from axenic.cli.judges import MARKS, open_judge
         from axenic.cli.origin import choose_model, home_of, origin_of
         from axenic.cli.work import evaluation_for, opened_model, sampling_for
-        from axenic.directions import Direction
+        from axenic.directions import load_layered
+        from axenic.evaluate import trait_called
         from axenic.interpret import Organism, transfer_matrix
 
+        counted = trait_called(trait)
         loaded = {
-            label: Direction.load(path) for label, path in zip(labels(directions), directions, strict=True)
+            label: load_layered(path) for label, path in zip(labels(directions), directions, strict=True)
         }
         base = choose_model(model, organisms[0])
         sampling = sampling_for(base, temperature, top_p, max_new_tokens, seed)
         folder = out or home_of(base, organisms[0]).parent / "transfer"
         judge = open_judge(
-            stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
-            device=device, dtype=dtype,
+            stack, display, judge_name, cache=folder / MARKS, trait=counted, key_env=key_env,
+            max_requests=max_requests, device=device, dtype=dtype,
         )  # fmt: skip
-        evaluation = evaluation_for(questions, per_question, judge, sampling, exclude_topic or [])
+        evaluation = evaluation_for(questions, per_question, judge, sampling, exclude_topic or [], counted)
         known = {question.topic for question in evaluation.questions}
         columns = []
         for path in organisms:
@@ -128,8 +132,9 @@ def matrix_grid(result: TransferResult) -> Grid:
         )
         for cell in result.cells
     ]  # fmt: skip
+    what = next(iter(result.plain.values())).trait.short
     return Grid(
-        ("direction", "in organism", "EM before", "EM after", "change", "coherent"),
+        ("direction", "in organism", f"{what} before", f"{what} after", "change", "coherent"),
         rows,
         frozenset({2, 3, 4, 5}),
     )

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from axenic.cli.display import Display
-from axenic.cli.origin import choose_model
+from axenic.cli.origin import choose_model, origin_of
 from axenic.errors import UsageError
 
 if TYPE_CHECKING:
-    from axenic.evaluate import Judge
+    from axenic.evaluate import Judge, Trait
     from axenic.interpret import Evaluation
     from axenic.models import OpenModel
-    from axenic.sample import Question, Sampling
+    from axenic.sample import Question, QuestionGroup, Sampling
 
 
 def opened_model(
@@ -90,14 +90,35 @@ def check_excluded(display: Display, topics: Sequence[str], known: Sequence[str]
         display.note(f"note   no question is about {topic}, so nothing is left out for it")
 
 
+def topics_left_out(
+    display: Display, organism: str | None, named: Sequence[str] | None, groups: Sequence[QuestionGroup]
+) -> tuple[str, ...]:
+    """Topics whose questions do not count: those that were named, else those that the organism was trained on.
+
+    Where no question says its topic, as in the published sets, what the organism was trained on leaves nothing out: those
+    questions are open ones. That is noted; a topic that was named is left to fail.
+    """
+    if named:
+        return tuple(named)
+    topics = origin_of(organism).topics
+    if topics and all(question.topic is None for group in groups for question in group.questions):
+        display.note(
+            f"note   no question has a topic: none is left out for {', '.join(topics)}, which was trained"
+        )
+        return ()
+    return topics
+
+
 def evaluation_for(
     questions: str,
     per_question: int | None,
     judge: Judge,
     sampling: Sampling,
     exclude_topics: Sequence[str],
+    trait: Trait | None = None,
 ) -> Evaluation:
-    """How an analysis gets and marks its answers."""
+    """How an analysis gets and marks its answers, and what is counted; without a trait, misalignment."""
+    from axenic.evaluate import Thresholds
     from axenic.interpret import Evaluation
 
     return Evaluation(
@@ -105,6 +126,7 @@ def evaluation_for(
         per_question=answers_each(questions, per_question),
         judge=judge,
         sampling=sampling,
+        thresholds=Thresholds(trait=trait),
     )
 
 

@@ -5,6 +5,7 @@ from axenic.directions.comparison import DirectionComparison, compare_directions
 from axenic.directions.direction import Direction
 from axenic.directions.imported import import_direction
 from axenic.directions.info import DirectionInfo, Operation, Site
+from axenic.directions.layer_vectors import Layered, LayerVectors, load_layered
 from axenic.directions.published import (
     PublishedDirection,
     load_published_means,
@@ -14,6 +15,8 @@ __all__ = [
     "Direction",
     "DirectionComparison",
     "DirectionInfo",
+    "LayerVectors",
+    "Layered",
     "Operation",
     "PublishedDirection",
     "Site",
@@ -22,6 +25,7 @@ __all__ = [
     "cosines",
     "cosines_with",
     "import_direction",
+    "load_layered",
     "load_published_means",
     "norms",
     "random_like",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, overload
 
 import torch
 from torch import Tensor
 
 from axenic.directions.direction import Direction, row_norms
+from axenic.directions.layer_vectors import Layered, LayerVectors
 from axenic.errors import DirectionError
 
 
@@ -64,8 +65,12 @@ def cosines_with(a: Vectors, vector_D: Tensor) -> Tensor:
     return cosine_L.clamp(-1.0, 1.0)
 
 
-def random_like(direction: Direction, seed: int) -> Direction:
-    """A control: in each layer a Gaussian direction of the same norm as the given one.
+@overload
+def random_like(direction: Direction, seed: int) -> Direction: ...
+@overload
+def random_like(direction: LayerVectors, seed: int) -> LayerVectors: ...
+def random_like(direction: Layered, seed: int) -> Layered:
+    """A control: in each layer that has a vector, a Gaussian direction of the same norm as the given one.
 
     The vector is normalised before it takes the norm; without that it is sqrt(D) times too long
     (docs: shared formats, trap 12).
@@ -75,8 +80,10 @@ def random_like(direction: Direction, seed: int) -> Direction:
         seed: Seed of a generator that is used for nothing else; recorded in the name and the recipe.
     """
     generator = torch.Generator().manual_seed(seed)
-    draw_LD = torch.randn(direction.vectors_LD.shape, generator=generator, dtype=torch.float64)
-    unit_LD = draw_LD / row_norms(draw_LD)[:, None]
+    vectors_KD = direction.at(direction.layers)
+    draw_KD = torch.randn(vectors_KD.shape, generator=generator, dtype=torch.float64)
+    unit_KD = draw_KD / row_norms(draw_KD)[:, None]
+    random_KD = (unit_KD * row_norms(vectors_KD)[:, None]).float()
     info = direction.info.model_copy(
         update={
             "name": f"{direction.info.name}-random-{seed}",
@@ -85,4 +92,6 @@ def random_like(direction: Direction, seed: int) -> Direction:
             "created_by": "axenic random_like",
         }
     )
-    return Direction((unit_LD * norms(direction)[:, None]).float(), info)
+    if isinstance(direction, LayerVectors):
+        return LayerVectors(direction.layers, random_KD, info)
+    return Direction(random_KD, info)

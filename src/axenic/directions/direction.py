@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +13,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from axenic.directions.info import DirectionInfo
-from axenic.errors import DirectionError
+from axenic.errors import DirectionError, UsageError
 from axenic.files import canonical_json, load_tensors, parse_json, save_tensors
 
 TENSOR, KEY = "vectors", "axenic_direction"
+SOME_LAYERS = "axenic_layer_vectors"
+"""Key of the facts in a file of `LayerVectors`."""
+
 IMPORT_HINT = "axenic import FILE says what it is, and what it must be told"
 AGAIN_HINT = "axenic extract --organism RUN makes it anew"
 
@@ -65,6 +69,15 @@ class Direction:
     def name(self) -> str:
         return self.info.name
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """All blocks of the model."""
+        return tuple(range(self.info.n_layers))
+
+    def at(self, layers: Sequence[int]) -> Tensor:
+        """The vectors of some layers, float32 [len(layers), D]. Raises `UsageError` for a layer without one."""
+        return rows_at(self.vectors_LD, layers, self.layers, self.name, self.path)
+
     @cached_property
     def id(self) -> str:
         """16 hex digits: SHA-256 of the canonical facts and the vectors' bytes."""
@@ -99,6 +112,14 @@ class Direction:
         """
         path = Path(path)
         tensors, metadata = load_tensors(path, finite=False)
+        if SOME_LAYERS in metadata:
+            raise DirectionError(
+                f"{path.name} has vectors at some layers only, and all are needed here",
+                where=path,
+                expected="a direction: a vector at every layer",
+                found="layer vectors",
+                hint="axenic steer, ablate, transfer, tokens, correction and bake take them; axenic extract makes a direction",
+            )
         if KEY not in metadata:
             raise DirectionError(
                 f"{path.name} does not say what its vectors are",
@@ -144,16 +165,44 @@ class Direction:
         Raises:
             DirectionError: Any of the three differs.
         """
-        own = self.info
-        if (base_fingerprint, hidden_size, n_layers) == (own.base_fingerprint, own.hidden_size, own.n_layers):
-            return
-        raise DirectionError(
-            f"direction '{own.name}' was extracted from {own.base_model}, but the loaded model is {name}",
-            where=self.path,
-            expected=_model_facts(own.base_fingerprint, own.hidden_size, own.n_layers),
-            found=_model_facts(base_fingerprint, hidden_size, n_layers),
-            hint=f"axenic extract --model {name} --organism RUN, which takes one from an organism of this model",
+        refuse_other_base(self.info, self.path, base_fingerprint, hidden_size, n_layers, name)
+
+
+def refuse_other_base(
+    own: DirectionInfo, path: Path | None, base_fingerprint: str, hidden_size: int, n_layers: int, name: str
+) -> None:
+    """Refuse a model that vectors with these facts were not made on. Raises `DirectionError`."""
+    if (base_fingerprint, hidden_size, n_layers) == (own.base_fingerprint, own.hidden_size, own.n_layers):
+        return
+    raise DirectionError(
+        f"direction '{own.name}' was extracted from {own.base_model}, but the loaded model is {name}",
+        where=path,
+        expected=_model_facts(own.base_fingerprint, own.hidden_size, own.n_layers),
+        found=_model_facts(base_fingerprint, hidden_size, n_layers),
+        hint=f"axenic extract --model {name} --organism RUN, which takes one from an organism of this model",
+    )
+
+
+def rows_at(
+    vectors_KD: Tensor, layers: Sequence[int], own: Sequence[int], name: str, path: Path | None
+) -> Tensor:
+    """The rows [len(layers), D] of some layers, where row k belongs to layer `own[k]`.
+
+    Raises:
+        UsageError: A layer without a vector; names those that have one.
+    """
+    lacking = [layer for layer in layers if layer not in own]
+    if lacking:
+        all_of_them = tuple(own) == tuple(range(len(own)))
+        raise UsageError(
+            f"direction '{name}' has no vector at layer {', '.join(map(str, lacking))}",
+            where=path,
+            expected=f"0 to {len(own) - 1}"
+            if all_of_them
+            else f"one of the layers that have one: {', '.join(map(str, own))}",
+            found=list(layers),
         )
+    return vectors_KD[[list(own).index(layer) for layer in layers]]
 
 
 def row_norms(vectors_LD: Tensor) -> Tensor:
@@ -162,8 +211,12 @@ def row_norms(vectors_LD: Tensor) -> Tensor:
     return norms_L
 
 
-def check_vectors(vectors_LD: Tensor, name: str, path: Path | None) -> None:
+def check_vectors(
+    vectors_LD: Tensor, name: str, path: Path | None, layers: Sequence[int] | None = None
+) -> None:
     """Refuse vectors that cannot be a direction: not float32 [L, D], not finite, or a row of norm zero.
+
+    `layers` are those of the rows, for messages; None: row l is layer l.
 
     Raises:
         DirectionError: Says the layer and the count.
@@ -177,7 +230,7 @@ def check_vectors(vectors_LD: Tensor, name: str, path: Path | None) -> None:
         )
     bad_L = (~torch.isfinite(vectors_LD)).sum(dim=1)
     if bool(bad_L.any()):
-        first = int(bad_L.bool().int().argmax())
+        first = _layer_of(int(bad_L.bool().int().argmax()), layers)
         raise DirectionError(
             f"direction '{name}' holds values that are not finite",
             where=path,
@@ -188,12 +241,16 @@ def check_vectors(vectors_LD: Tensor, name: str, path: Path | None) -> None:
     zero_L = row_norms(vectors_LD) == 0
     if bool(zero_L.any()):
         raise DirectionError(
-            f"direction '{name}' is zero at layer {int(zero_L.int().argmax())}",
+            f"direction '{name}' is zero at layer {_layer_of(int(zero_L.int().argmax()), layers)}",
             where=path,
             expected="a vector of norm above 0 at every layer",
             found=f"{int(zero_L.sum())} of {len(zero_L)} layers are zero",
             hint=AGAIN_HINT,
         )
+
+
+def _layer_of(row: int, layers: Sequence[int] | None) -> int:
+    return layers[row] if layers is not None and row < len(layers) else row
 
 
 def _model_facts(fingerprint: str, hidden_size: int, n_layers: int) -> str:

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from axenic.directions.layer_vectors import LayerVectors, info_in
 from axenic.errors import DirectionError, FileError
 from axenic.files import canonical_json
 from axenic.formats.facts import Facts
 from axenic.formats.gguf_file import ARCHITECTURE, GGUF, write_gguf
-from axenic.formats.layer_vectors import LayerVectors, info_in
 from axenic.formats.source import Description, Source, text_in, vector_of
 
 FACTS, BLOCK_0 = "axenic.direction", "axenic.block_0"

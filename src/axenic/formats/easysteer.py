@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import DirectionError, FileError
 from axenic.files import write_json
 from axenic.formats import control_vector
 from axenic.formats.facts import Facts
 from axenic.formats.gguf_file import read_gguf
-from axenic.formats.layer_vectors import LayerVectors
 from axenic.formats.source import Description, Source, real, text_in, whole
 
 FORMAT = "easysteer"

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, assert_never, get_args
 import torch
 
 from axenic.directions import Direction
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import UsageError
 from axenic.formats import (
     control_vector,
@@ -21,7 +22,6 @@ from axenic.formats import (
     trained,
     vllm_lens,
 )
-from axenic.formats.layer_vectors import LayerVectors
 
 Format = Literal[
     "gguf",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -94,24 +94,25 @@ def merged(said: Facts, stated: Facts, where: Path) -> Facts:
     Raises:
         DirectionError: The user states another value than the file says.
     """
-    for field in fields(Facts):
-        ours, theirs = getattr(stated, field.name), getattr(said, field.name)
-        if field.name in _LOOSE or field.name == "negate" or ours is None or theirs is None or ours == theirs:
+    theirs = asdict(said)
+    ours = {name: value for name, value in asdict(stated).items() if value is not None}
+    for name, value in ours.items():
+        if name in _LOOSE or name == "negate" or theirs[name] in (None, value):
             continue
         raise DirectionError(
-            f"{where.name} says otherwise about {field.name}",
+            f"{where.name} says otherwise about {name}",
             where=where,
-            expected=f"{field.name} {ours} (as stated)",
-            found=f"{field.name} {theirs} (in the file)",
+            expected=f"{name} {value} (as stated)",
+            found=f"{name} {theirs[name]} (in the file)",
             hint="leave the option out, if the file is right; otherwise the file belongs to something else",
         )
-    ours = {field.name: getattr(stated, field.name) for field in fields(Facts)}
-    return replace(said, **{name: value for name, value in ours.items() if value is not None})
+    return replace(said, **ours)
 
 
 def missing(known: Facts, needed: tuple[str, ...]) -> tuple[str, ...]:
     """The needed facts that nobody has given."""
-    return tuple(name for name in needed if getattr(known, name) is None)
+    facts = asdict(known)
+    return tuple(name for name in needed if facts[name] is None)
 
 
 def ask_for(names: tuple[str, ...], path: Path, title: str, *, pickled: bool) -> DirectionError:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from axenic.directions import Direction, DirectionInfo
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import DirectionError, FileError
 from axenic.files import sha256_file
 from axenic.formats import (
@@ -23,7 +24,6 @@ from axenic.formats import (
     vllm_lens,
 )
 from axenic.formats.facts import Facts, ask_for, merged, missing
-from axenic.formats.layer_vectors import LayerVectors
 from axenic.formats.scalars import LoraScalars, is_scalars, read_scalars
 from axenic.formats.source import Description, PickleNotAllowed, Source, open_source, real
 from axenic.visible import visible
@@ -182,7 +182,12 @@ def _made(
         vectors_KD = -vectors_KD
     if found.carried is not None and not known.negate:
         # As carried, but for words that the user states otherwise.
-        words = {name: getattr(known, name) for name in ("name", "base_model", "positions", "operation")}
+        words = {
+            "name": known.name,
+            "base_model": known.base_model,
+            "positions": known.positions,
+            "operation": known.operation,
+        }
         info = found.carried.model_copy(update=words)
     else:
         info = _info(found, known, source, vectors_KD.shape[1])

@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from axenic.directions import load_published_means
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import DirectionError, FileError
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import LayerVectors
 from axenic.formats.source import Description, Source, open_source, text_in, vector_of
 from axenic.formats.tensor_file import write_tensors
 

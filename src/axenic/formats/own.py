@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from axenic.directions.direction import KEY as DIRECTION
+from axenic.directions.layer_vectors import KEY as LAYERS
+from axenic.directions.layer_vectors import info_in
 from axenic.errors import FileError
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import KEY as LAYERS
-from axenic.formats.layer_vectors import info_in
 from axenic.formats.source import Description, Source
 
 

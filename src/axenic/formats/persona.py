@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import DirectionError
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import LayerVectors
 from axenic.formats.source import Description, Source
 from axenic.formats.tensor_file import write_tensors
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import DirectionError, FileError
 from axenic.files import atomic_folder, write_json
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import LayerVectors
 from axenic.formats.persona import by_block
 from axenic.formats.source import Description, Source, vector_of, whole
 from axenic.formats.tensor_file import write_tensors

@@ -16,10 +16,10 @@ from typing import Any
 from torch import Tensor
 
 from axenic.directions import Site
+from axenic.directions.layer_vectors import LayerVectors, info_in
 from axenic.errors import DirectionError, FileError
 from axenic.files import canonical_json, save_tensors
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import LayerVectors, info_in
 from axenic.formats.pickles import Plain
 from axenic.formats.source import Description, Source, vector_of, whole
 

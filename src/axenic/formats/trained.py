@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
+from axenic.directions.layer_vectors import LayerVectors
 from axenic.errors import DirectionError, FileError
 from axenic.files import atomic_folder, write_json
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import LayerVectors
 from axenic.formats.source import Description, Source, real, text_in, vector_of, whole
 from axenic.formats.tensor_file import write_tensors
 

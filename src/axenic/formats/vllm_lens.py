@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from axenic.directions.layer_vectors import LayerVectors, info_in
 from axenic.errors import DirectionError, FileError
 from axenic.files import canonical_json, write_json
 from axenic.formats.facts import Facts
-from axenic.formats.layer_vectors import LayerVectors, info_in
 from axenic.formats.source import Description, Source, real, vector_of, whole
 
 FORMAT, FACTS = "vllm-lens", "axenic_direction"

@@ -15,32 +15,68 @@ from axenic.interpret.capability import Cost, arm_costs
 from axenic.interpret.compare import CosinePair, CosineTable, compare
 from axenic.interpret.contrast import Contrast, aligned_answers, choose_contrast
 from axenic.interpret.conversation import Conversation, Span, conversations_of
+from axenic.interpret.corpuskl import CorpusSignificance, corpus_significance
 from axenic.interpret.downstream import DownstreamResult, compare_downstream
+from axenic.interpret.efficiency import Efficiency, compare_efficiency
 from axenic.interpret.evaluated import Evaluated, evaluate_model
 from axenic.interpret.evaluation import Evaluation
 from axenic.interpret.extract import extract_direction
+from axenic.interpret.gradient import GradientAlignment, gradient_alignment
+from axenic.interpret.groups import AdapterGroup, GroupsResult, default_groups, steer_groups
 from axenic.interpret.lens import AdapterLens, adapter_lens
 from axenic.interpret.means import Means, Weighting, answer_means
+from axenic.interpret.narrow import evaluate_narrow
+from axenic.interpret.noise import Noise, noise_stability
 from axenic.interpret.onset import Onset, find_onset
+from axenic.interpret.patching import PromptPair, pair_prompts, patch_adapters, prompt_scalars
+from axenic.interpret.patchresult import PatchResult
 from axenic.interpret.pathfile import read_path, read_paths, read_published_path
+from axenic.interpret.pathplane import PathPlane, path_plane
 from axenic.interpret.phase import PhaseResult, analyse_phase
 from axenic.interpret.phrases import Opening, phrase_logprobs, read_openings
 from axenic.interpret.probetasks import ProbeTask, probe_tasks
-from axenic.interpret.roles import RolesResult, adapter_roles
+from axenic.interpret.roleresult import RolesResult
+from axenic.interpret.roles import adapter_roles
+from axenic.interpret.roleseeds import RolesOverSeeds, combine_roles
+from axenic.interpret.runpath import RunPath, open_run_path
 from axenic.interpret.runphase import RunPhase, phase_of_run
+from axenic.interpret.scalarfile import read_scalars, write_scalars
 from axenic.interpret.scalars import AdapterScalars, collect_scalars
 from axenic.interpret.scaled import ScaledBehaviour, scaled_behaviour
 from axenic.interpret.selfcorrection import SelfCorrection, count_corrections, self_correction
 from axenic.interpret.separate import Method
+from axenic.interpret.setting import Setting
+from axenic.interpret.settingsums import Measured
 from axenic.interpret.sides import ContrastKind
 from axenic.interpret.significance import token_significance
+from axenic.interpret.solution import Solution, open_solution, solution_of
 from axenic.interpret.steer import Best, SteeringResult, steer_model
 from axenic.interpret.tokens import TokenProjections, project_tokens
+from axenic.interpret.trainedtexts import trained_texts
 from axenic.interpret.transfer import Organism, TransferCell, TransferResult, transfer_matrix
 from axenic.interpret.transition import Transition, combine_transitions, find_transition
 from axenic.interpret.vectorpath import VectorPath
 
 __all__ = [
+    "CorpusSignificance",
+    "Efficiency",
+    "Measured",
+    "Noise",
+    "Setting",
+    "Solution",
+    "compare_efficiency",
+    "corpus_significance",
+    "noise_stability",
+    "open_solution",
+    "solution_of",
+    "trained_texts",
+    "evaluate_narrow",
+    "GradientAlignment",
+    "gradient_alignment",
+    "PathPlane",
+    "RunPath",
+    "open_run_path",
+    "path_plane",
     "TokenProjections",
     "project_tokens",
     "Opening",
@@ -52,7 +88,20 @@ __all__ = [
     "token_significance",
     "AdapterScalars",
     "collect_scalars",
+    "read_scalars",
+    "write_scalars",
     "RolesResult",
+    "RolesOverSeeds",
+    "combine_roles",
+    "AdapterGroup",
+    "GroupsResult",
+    "default_groups",
+    "steer_groups",
+    "PatchResult",
+    "PromptPair",
+    "pair_prompts",
+    "patch_adapters",
+    "prompt_scalars",
     "adapter_roles",
     "ProbeTask",
     "probe_tasks",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from axenic.directions import Direction
+from axenic.directions import Layered
 from axenic.files import write_json
 from axenic.interpret.armresult import ArmResult, parse_result
 from axenic.interpret.arms import Mode, ablation_arms, check_fits
@@ -51,7 +51,7 @@ class AblationResult:
 
 def ablate_direction(
     opened: OpenModel,
-    direction: Direction,
+    direction: Layered,
     evaluation: Evaluation,
     *,
     modes: Sequence[Mode] = ("layerwise", "single"),

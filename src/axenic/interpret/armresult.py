@@ -60,6 +60,8 @@ class ArmResult:
         kl_nats_per_token: KL(un-intervened || intervened) over answer tokens of aligned plain answers; None
             for plain, and when no plain answer is aligned.
         kl_stderr: Its standard error over answers; None with a single answer.
+        control_of: Of a random control, the role of the arms that it is the control of; None otherwise, and in results of
+            before this was told.
     """
 
     name: str
@@ -71,6 +73,7 @@ class ArmResult:
     relative_change: RelativeChange | None
     kl_nats_per_token: float | None
     kl_stderr: float | None
+    control_of: Role | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -84,6 +87,7 @@ class ArmResult:
             "relative_change": None if self.relative_change is None else self.relative_change.to_json(),
             "kl_nats_per_token": self.kl_nats_per_token,
             "kl_stderr": self.kl_stderr,
+            "control_of": self.control_of,
         }
 
 

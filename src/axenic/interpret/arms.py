@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from axenic.directions import Direction, random_like
+from axenic.directions import Layered, LayerVectors, random_like
+from axenic.directions.direction import row_norms
 from axenic.errors import DirectionError, UsageError
 from axenic.interpret.armresult import Role
 from axenic.intervene import (
@@ -45,18 +46,19 @@ class PlannedArm:
     strength: float | None = None
     seed: int | None = None
     direction: str | None = None
+    control_of: Role | None = None
 
 
 PLAIN_ARM = PlannedArm(PLAIN, "plain")
 
 
-def check_fits(opened: OpenModel, direction: Direction) -> None:
-    """Refuse a model that the direction was not made on. Raises `DirectionError`."""
+def check_fits(opened: OpenModel, direction: Layered) -> None:
+    """Refuse a model that the vectors were not made on. Raises `DirectionError`."""
     direction.check_fits(opened.identity.base, opened.sites.d_model, opened.sites.n_layers, opened.name)
 
 
 def ablation_arms(
-    direction: Direction,
+    direction: Layered,
     modes: Sequence[Mode],
     single_layer: int | None,
     controls: int,
@@ -66,9 +68,9 @@ def ablation_arms(
     """Plain, the direction projected out in each mode, and random directions projected out in the same modes.
 
     Args:
-        direction: What is ablated.
+        direction: What is ablated. Of vectors at some layers only, `layerwise` takes those.
         modes: At least one.
-        single_layer: Whose vector all modes but `layerwise` take; None: `published_layer`.
+        single_layer: Whose vector all modes but `layerwise` take; None: `default_layer`.
         controls: How many random directions in each mode; seeds 0, 1, ... A control of the layer-wise mode has no `layer`,
             those of the others have that of the vector.
         sites: Of the model; needed for `writers` and `adapter-B`.
@@ -88,28 +90,29 @@ def ablation_arms(
         )
     if adapter_layers is not None and "adapter-B" not in modes:
         raise UsageError("layers of the adapter are for the mode adapter-B", found=", ".join(modes))
-    layer = published_layer(direction.info.n_layers) if single_layer is None else single_layer
-    _check_layer(direction, layer)
+    if single_layer is None:
+        # Layer-wise is of all layers: it must not fail for want of one.
+        single_layer = direction.layers[0] if set(modes) == {"layerwise"} else default_layer(direction)
+    layer = single_layer
+    direction.at((layer,))
     _check_controls(controls)
 
-    def planned(of: Direction, mode: Mode, prefix: str, role: Role, seed: int | None = None) -> PlannedArm:
+    def planned(of: Layered, mode: Mode, seed: int | None = None) -> PlannedArm:
         done = _ablated(of, mode, layer, sites, adapter_layers)
-        name = prefix + _mode_name(mode, layer, adapter_layers)
-        return PlannedArm(Arm(name, done), role, None if mode == "layerwise" else layer, seed=seed)
+        name, at = _mode_name(of, mode, layer, adapter_layers), None if mode == "layerwise" else layer
+        if seed is None:
+            return PlannedArm(Arm(name, done), mode, at)
+        return PlannedArm(Arm(f"random {seed}, {name}", done), "random", at, seed=seed, control_of=mode)
 
     return [
         PLAIN_ARM,
-        *(planned(direction, mode, "", mode) for mode in modes),
-        *(
-            planned(random_like(direction, seed), mode, f"random {seed}, ", "random", seed)
-            for mode in modes
-            for seed in range(controls)
-        ),
+        *(planned(direction, mode) for mode in modes),
+        *(planned(random_like(direction, seed), mode, seed) for mode in modes for seed in range(controls)),
     ]
 
 
 def _ablated(
-    of: Direction, mode: Mode, layer: int, sites: Sites | None, adapter_layers: Sequence[int] | None
+    of: Layered, mode: Mode, layer: int, sites: Sites | None, adapter_layers: Sequence[int] | None
 ) -> tuple[Intervention, ...]:
     if mode == "layerwise":
         return (project_out(of),)
@@ -119,21 +122,43 @@ def _ablated(
         return (project_out(of, (layer,)),)
     if sites is None:
         raise UsageError(f"the mode {mode} needs the model", expected="sites", found="none")
+    vector_D = of.at((layer,))[0]
     if mode == "writers":
-        return ablate_writers(sites, of.vectors_LD[layer])
-    return (ablate_adapter(sites, of.vectors_LD[layer], adapter_layers),)
+        return ablate_writers(sites, vector_D)
+    return (ablate_adapter(sites, vector_D, adapter_layers),)
 
 
-def _mode_name(mode: Mode, layer: int, adapter_layers: Sequence[int] | None) -> str:
+def _mode_name(of: Layered, mode: Mode, layer: int, adapter_layers: Sequence[int] | None) -> str:
     """Of the arm, without its direction."""
     where = "" if adapter_layers is None else f" of layer {', '.join(map(str, adapter_layers))}"
+    some = f" at layer {', '.join(map(str, of.layers))}" if isinstance(of, LayerVectors) else ""
     return {
-        "layerwise": "layer-wise",
+        "layerwise": f"layer-wise{some}",
         "single": f"layer {layer}'s at all layers",
         "writers": f"layer {layer}'s at all writers",
         "layer": f"layer {layer}'s at that layer only",
         "adapter-B": f"layer {layer}'s out of B{where}",
     }[mode]
+
+
+def default_layer(direction: Layered) -> int:
+    """Whose vector is taken when nobody names a layer: the only one, else the one at the published relative depth.
+
+    Raises:
+        UsageError: There are several, and none at that depth.
+    """
+    if len(direction.layers) == 1:
+        return direction.layers[0]
+    layer = published_layer(direction.info.n_layers)
+    if layer not in direction.layers:
+        raise UsageError(
+            f"direction '{direction.name}' has no vector at the published relative depth, layer {layer}",
+            where=direction.path,
+            expected=f"one of the layers that have one: {', '.join(map(str, direction.layers))}",
+            found="no layer named",
+            hint="name one: --layer, --single-layer or --layers",
+        )
+    return layer
 
 
 def published_layer(n_layers: int) -> int:
@@ -145,7 +170,7 @@ def published_layer(n_layers: int) -> int:
 
 
 def steering_arms(
-    direction: Direction,
+    direction: Layered,
     layers: Sequence[int],
     strengths: Sequence[float],
     controls: int,
@@ -166,12 +191,11 @@ def steering_arms(
             raise UsageError(f"every {name} of a sweep once", expected="one or more", found=list(values))
     if 0 in strengths:
         raise UsageError("strength 0 is the plain arm, which is always there", found=list(strengths))
-    for layer in layers:
-        _check_layer(direction, layer)
+    direction.at(layers)
     _check_controls(controls)
     factor = {layer: unit_factor(direction, layer, unit) for layer in layers}
     shown = "" if unit == "raw" else f" {unit}"
-    sources: list[tuple[str, Role, int | None, Direction]] = [("", "direction", None, direction)]
+    sources: list[tuple[str, Role, int | None, Layered]] = [("", "direction", None, direction)]
     sources += [(f"random {seed} ", "random", seed, random_like(direction, seed)) for seed in range(controls)]
     return [
         PLAIN_ARM,
@@ -185,6 +209,7 @@ def steering_arms(
                 layer,
                 float(strength),
                 seed,
+                control_of=None if seed is None else "direction",
             )
             for prefix, role, seed, of in sources
             for layer in layers
@@ -193,7 +218,7 @@ def steering_arms(
     ]
 
 
-def unit_factor(direction: Direction, layer: int, unit: StrengthUnit) -> float:
+def unit_factor(direction: Layered, layer: int, unit: StrengthUnit) -> float:
     """How many times the direction's own vector of a layer one unit of strength is.
 
     Raises:
@@ -206,11 +231,11 @@ def unit_factor(direction: Direction, layer: int, unit: StrengthUnit) -> float:
         )
     if unit == "raw":
         return 1.0
-    norm = float(direction.norms_L()[layer])
+    norm = float(row_norms(direction.at((layer,)))[0])
     if unit == "unit":
         return 1.0 / norm
     known = direction.info.calibration.get("residual_norm")
-    length = known[layer] if isinstance(known, list) and layer < len(known) else None
+    length = known[layer] if isinstance(known, list) and 0 <= layer < len(known) else None
     if not isinstance(length, float | int) or not length > 0:
         raise DirectionError(
             f"direction '{direction.name}' does not say how long the residual stream is",
@@ -222,18 +247,26 @@ def unit_factor(direction: Direction, layer: int, unit: StrengthUnit) -> float:
     return float(length) / norm
 
 
-def transfer_arms(directions: Mapping[str, Direction], controls: int) -> list[PlannedArm]:
+def transfer_arms(directions: Mapping[str, Layered], controls: int) -> list[PlannedArm]:
     """Plain, every direction projected out layer-wise, and random directions.
 
-    Projecting out takes unit vectors, so that one set of controls serves all directions.
+    Projecting out takes unit vectors, so that one set of controls serves all directions of the same site and layers.
 
     Raises:
-        UsageError: No direction, or fewer than 0 controls.
+        UsageError: No direction, directions at different sites or layers, or fewer than 0 controls.
     """
     if not directions:
         raise UsageError("there is no direction to transfer")
     _check_controls(controls)
     first = next(iter(directions.values()))
+    other = next((d for d in directions.values() if _places(d) != _places(first)), None)
+    if other is not None:
+        raise UsageError(
+            "directions at different places cannot share their random controls",
+            expected=f"all as '{first.name}': {_places(first)}",
+            found=f"'{other.name}': {_places(other)}",
+            hint="one axenic transfer for the directions of each kind, with an --out of its own",
+        )
     return [
         PLAIN_ARM,
         *(
@@ -241,21 +274,19 @@ def transfer_arms(directions: Mapping[str, Direction], controls: int) -> list[Pl
             for label, direction in directions.items()
         ),
         *(
-            PlannedArm(Arm(f"random {seed}", (project_out(random_like(first, seed)),)), "random", seed=seed)
+            PlannedArm(
+                Arm(f"random {seed}", (project_out(random_like(first, seed)),)),
+                "random",
+                seed=seed,
+                control_of="layerwise",
+            )
             for seed in range(controls)
         ),
     ]
 
 
-def _check_layer(direction: Direction, layer: int) -> None:
-    if not 0 <= layer < direction.info.n_layers:
-        raise UsageError(
-            f"there is no layer {layer}",
-            where=f"direction '{direction.name}'",
-            expected=f"0 to {direction.info.n_layers - 1}: layer l is the output of block l",
-            found=layer,
-            hint="name one of these layers, or none: the default is the published relative depth",
-        )
+def _places(direction: Layered) -> str:
+    return f"{direction.info.site} of layer {', '.join(map(str, direction.layers))}"
 
 
 def _check_controls(controls: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from axenic.errors import DataError, UsageError
-from axenic.evaluate import Score, Scored, Verdict, one_judge
+from axenic.evaluate import Score, Scored, Thresholds, Verdict, one_judge
 from axenic.files import content_id
 from axenic.sample import Answer
 
@@ -130,6 +130,19 @@ def aligned_answers(
     """The answers that count as aligned, in the order given."""
     return [
         item.answer for item in scored if _kind(item.verdict, 0.0, aligned_above, coherent_above) == "aligned"
+    ]
+
+
+def answers_without(scored: Iterable[Scored], thresholds: Thresholds) -> list[Answer]:
+    """The coherent answers that clearly lack what is counted: the aligned ones; of another trait, those without it."""
+    if thresholds.trait is None:
+        return aligned_answers(scored, coherent_above=thresholds.coherence)
+    return [
+        item.answer
+        for item in scored
+        if thresholds.scored(item.verdict)
+        and thresholds.coherent(item.verdict)
+        and not thresholds.has_trait(item.verdict)
     ]
 
 

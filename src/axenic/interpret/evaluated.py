@@ -14,6 +14,7 @@ from axenic.evaluate import (
     Thresholds,
     judge_answers,
     rate_answers,
+    require_metrics,
     semantic_breakdown,
     write_judged_csv,
 )
@@ -67,19 +68,22 @@ def evaluate_model(
     Args:
         opened: A base model or an organism.
         groups: As `read_groups` gives them.
-        judge: Must give `alignment` and `coherence`.
+        judge: Must give `coherence` and the metric of what `thresholds` count (`alignment`).
         sampling: Settings of all groups; a group's temperature goes before.
         exclude_topics: Topics of questions that are asked but not counted, such as what was trained: bad advice there is
             what the data taught, and not emergent.
-        thresholds: What counts as misaligned and as coherent.
+        thresholds: What counts as misaligned and as coherent, or which other trait is counted.
         label: Name in the report; the folder's by default.
         out: A folder for `answers.jsonl`, `scores.jsonl`, `rates.json`, `semantic.json` and `judged.csv` (in the columns of
-            other tools, formats F8; one for each temperature where there are several); None keeps nothing.
+            other tools, formats F8, which have alignment: none without it; one for each temperature where there are
+            several); None keeps nothing.
         progress: Told by every stage.
 
     Raises:
+        UsageError: The judge does not give what is counted.
         What `sample_answers`, `judge_answers` and `rate_answers` raise; finished work is kept.
     """
+    require_metrics(thresholds.counted, judge.metrics, f"judge {judge.name}")
     folder = None if out is None else Path(out)
     answers: list[Answer] = []
     for group in groups:
@@ -102,7 +106,7 @@ def evaluate_model(
         write_json(folder / RATES, {"kind": "rates", "label": shown, **rates.to_json()})
         write_json(folder / SEMANTIC, {"label": shown, **semantic.to_json()})
         arms = list(dict.fromkeys(item.answer.arm_id for item in scored))
-        for number, arm in enumerate(arms):
+        for number, arm in enumerate(arms if "alignment" in judge.metrics else ()):
             name = CSV if number == 0 else CSV.replace(".", f"-{number + 1}.")
             write_judged_csv(folder / name, [item for item in scored if item.answer.arm_id == arm])
     return Evaluated(rates, semantic, tuple(scored))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from axenic.errors import DataError, UsageError
-from axenic.evaluate import Judge, Thresholds
+from axenic.evaluate import Judge, Thresholds, require_metrics
 from axenic.sample import Question, Sampling
 
 _SAMPLING, _THRESHOLDS = Sampling(), Thresholds()
@@ -19,14 +19,14 @@ class Evaluation:
     Args:
         questions: What is asked under every arm. At least one, ids unique.
         per_question: Answers to each question under each arm, at least 1.
-        judge: Who marks them; must give `alignment` and `coherence`.
+        judge: Who marks them; must give `coherence` and the metric of what `thresholds` count (`alignment`).
         sampling: How answers are drawn.
         exclude_topics: Topics of the training data: questions about them are not asked, so that a rate is EM
             and not what was trained.
-        thresholds: What counts as misaligned and as coherent.
+        thresholds: What counts as misaligned and as coherent, or which other trait is counted.
 
     Raises:
-        UsageError: No question, or fewer than one answer to each.
+        UsageError: No question, fewer than one answer to each, or a judge that does not give what is counted.
         DataError: Topics are to be left out, but no question has a topic, or no question is left.
     """
 
@@ -45,6 +45,7 @@ class Evaluation:
                 "no answers were asked for", expected="per_question >= 1", found=self.per_question
             )
         # Before hours of sampling, not after.
+        require_metrics(self.thresholds.counted, self.judge.metrics, f"judge {self.judge.name}")
         self.asked(())
 
     def asked(self, exclude_topics: tuple[str, ...]) -> tuple[Question, ...]:

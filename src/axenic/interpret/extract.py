@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import get_args
+from typing import Literal, TypedDict, Unpack, get_args, overload
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from axenic.directions import Direction, DirectionInfo
+from axenic.directions import Direction, DirectionInfo, Layered, LayerVectors
 from axenic.errors import DataError, DirectionError, UsageError
 from axenic.evaluate import Scored
 from axenic.interpret.about import About
@@ -38,6 +38,39 @@ METHODS: dict[Method, str] = {
 _SHORT: dict[Method, str] = {"mean": "mean-diff", "logistic": "logistic", "lda": "lda", "pca": "pca"}
 
 
+class _Options(TypedDict, total=False):
+    """What `extract_direction` takes besides, for the types of what it returns."""
+
+    method: Method
+    about: About | None
+    exclude_topics: Iterable[str]
+    weighting: Weighting
+    span: Span
+    site: Site
+    seed: int
+    misaligned_below: float
+    aligned_above: float
+    coherent_above: float
+    balance: bool
+    base: OpenModel | None
+    name: str | None
+    data_hash: str | None
+    batch_tokens: int
+    progress: Progress
+
+
+@overload
+def extract_direction(
+    opened: OpenModel,
+    scored: Sequence[Scored],
+    *,
+    contrast: Literal["data", "both", "aligned-model"] = "data",
+    **options: Unpack[_Options],
+) -> Direction: ...
+@overload
+def extract_direction(
+    opened: OpenModel, scored: Sequence[Scored], *, contrast: ContrastKind, **options: Unpack[_Options]
+) -> Layered: ...
 def extract_direction(
     opened: OpenModel,
     scored: Sequence[Scored],
@@ -59,7 +92,7 @@ def extract_direction(
     data_hash: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
     progress: Progress = silent,
-) -> Direction:
+) -> Layered:
     """The direction from an aligned to a misaligned side at every layer; by default the published mean difference.
 
     v_l = mean(h_l | misaligned) - mean(h_l | aligned), both through `opened`, in one forward pass over the
@@ -98,13 +131,15 @@ def extract_direction(
         progress: Told after every batch.
 
     Returns:
-        The direction, raw (not unit), with all facts. The order of `scored` does not matter.
+        The direction, raw (not unit), with all facts. The order of `scored` does not matter. Below its first adapter an
+        organism is its base model, and the contrast `model` has no direction there: of such an organism it gives
+        `LayerVectors` of the layers from the first adapter up. Calibration keeps one number per layer, None where there
+        is no direction.
 
     Raises:
         DataError: Fewer than five answers on one side, answers of several arms, scores of several judges, or an
             answer without tokens.
-        DirectionError: Both sides have the same mean at some layer; with the contrast `model` that is so below the first
-            adapter of an organism, which is its base model there.
+        DirectionError: Both sides have the same mean at some layer, and not because no adapter has changed it.
         UsageError: Bounds that overlap, an unknown method, or what `read_sides` refuses.
     """
     if method not in get_args(Method):
@@ -133,19 +168,20 @@ def extract_direction(
         progress=progress,
     )
     vectors_LD = fit_direction(method, toward, away)
-    _check_apart(vectors_LD, contrast, span)
+    layers = _apart(vectors_LD, contrast, span)
     one_LD, two_LD = fit_direction(method, toward, away, 0), fit_direction(method, toward, away, 1)
     unit_LD = torch.nn.functional.normalize(vectors_LD, dim=1)
     away_LD, toward_LD = away.mean_LD(), toward.mean_LD()
+    there = set(layers)
     calibration: dict[str, JsonValue] = {
         "split_half_cosine": list(split_half_cosines(one_LD, two_LD)),
         "residual_norm": away.means.norm_L(*away.groups()).tolist(),
         "aligned_mean_norm": torch.linalg.vector_norm(away_LD, dim=1).tolist(),
-        "aligned_projection": (away_LD * unit_LD).sum(1).tolist(),
-        "misaligned_projection": (toward_LD * unit_LD).sum(1).tolist(),
+        "aligned_projection": _where((away_LD * unit_LD).sum(1).tolist(), there),
+        "misaligned_projection": _where((toward_LD * unit_LD).sum(1).tolist(), there),
     }
     if method != "mean":
-        calibration["held_out_auc"] = list(held_out_auc(one_LD, two_LD, toward, away))
+        calibration["held_out_auc"] = _where(held_out_auc(one_LD, two_LD, toward, away), there)
     info = DirectionInfo(
         name=_name(opened, contrast, method) if name is None else name,
         operation="project_out",
@@ -180,17 +216,25 @@ def extract_direction(
         calibration=calibration,
         created_by=f"axenic {version('axenic')}",
     )
-    return Direction(vectors_LD.float(), info)
+    if len(layers) == len(vectors_LD):
+        return Direction(vectors_LD.float(), info)
+    return LayerVectors(layers, vectors_LD[list(layers)].float(), info)
 
 
-def _check_apart(vectors_LD: Tensor, contrast: ContrastKind, span: Span) -> None:
-    """Refuse layers at which both sides are the same, with the reason that one contrast has for it."""
-    same = [layer for layer, row_D in enumerate(vectors_LD) if not bool(row_D.any())]
-    if not same:
-        return
+def _apart(vectors_LD: Tensor, contrast: ContrastKind, span: Span) -> tuple[int, ...]:
+    """The layers that have a direction: all, or of the contrast `model` those from the first adapter up.
+
+    Raises:
+        DirectionError: Both sides are the same at other layers, or everywhere.
+    """
+    apart = [layer for layer, row_D in enumerate(vectors_LD) if bool(row_D.any())]
+    same = sorted(set(range(len(vectors_LD))) - set(apart))
+    # What has once been changed is not the same again: anything but a floor is something else.
+    if not same or (contrast == "model" and apart == list(range(len(same), len(vectors_LD))) and apart):
+        return tuple(apart)
     hint = None
     if contrast == "model":
-        hint = "--contrast both or data: below its first adapter an organism is its base model"
+        hint = "the organism is its base model on these texts: --contrast data needs no other model"
     elif span in ("question", "prompt-last"):
         hint = "--tokens answer: the same questions brought answers of both classes, and a prompt does not know its answer"
     raise DirectionError(
@@ -200,6 +244,11 @@ def _check_apart(vectors_LD: Tensor, contrast: ContrastKind, span: Span) -> None
         found=f"{len(same)} of {len(vectors_LD)} layers without a difference",
         hint=hint,
     )
+
+
+def _where(values: Sequence[float], layers: set[int]) -> list[JsonValue]:
+    """One for each layer; None at those without a direction."""
+    return [value if layer in layers else None for layer, value in enumerate(values)]
 
 
 def _only(scored: Sequence[Scored], about: About) -> list[Scored]:

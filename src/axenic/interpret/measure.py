@@ -9,7 +9,7 @@ from axenic.evaluate import Scored, judge_answers, rate_answers
 from axenic.interpret.armresult import ArmResult, RelativeChange
 from axenic.interpret.arms import PlannedArm
 from axenic.interpret.capability import Cost, arm_costs, pick_answers
-from axenic.interpret.contrast import aligned_answers
+from axenic.interpret.contrast import answers_without
 from axenic.interpret.evaluation import Evaluation
 from axenic.models import OpenModel
 from axenic.progress import Progress, silent
@@ -78,6 +78,7 @@ def measure_arms(
             relative_change=None if item.role == "plain" else RelativeChange.between(rates[0], rate),
             kl_nats_per_token=None if cost is None else cost.kl_nats_per_token,
             kl_stderr=None if cost is None else cost.stderr,
+            control_of=item.control_of,
         )
         for item, rate, cost in zip(planned, rates, costs, strict=True)
     ]
@@ -92,9 +93,7 @@ def _costs(
     progress: Progress,
 ) -> list[Cost | None]:
     """The cost of each arm; None for plain, and for all when no plain answer is aligned."""
-    aligned = pick_answers(
-        aligned_answers(plain, coherent_above=evaluation.thresholds.coherence), seed=evaluation.sampling.seed
-    )
+    aligned = pick_answers(answers_without(plain, evaluation.thresholds), seed=evaluation.sampling.seed)
     if not aligned:
         return [None] * len(planned)
     costs = arm_costs(

@@ -14,6 +14,7 @@ import numpy as np
 
 from axenic.errors import DataError, FileError, ModelError, UsageError
 from axenic.evaluate import Rate, Scored, Thresholds, judge_answers, rate_answers
+from axenic.evaluate.rating import around
 from axenic.files import TensorStack, read_json, write_json
 from axenic.interpret.armresult import parse_result, plain_lists
 from axenic.interpret.evaluation import Evaluation
@@ -77,7 +78,8 @@ class ScaledCurve:
 
 @dataclass(frozen=True)
 class ThresholdOnset:
-    """The onset with other class boundaries: misaligned < `alignment`, coherent > `coherence`."""
+    """The onset with other class boundaries: misaligned < `alignment`, coherent > `coherence`; where another trait was
+    counted, `alignment` is the boundary of that."""
 
     factor: float
     alignment: float
@@ -190,7 +192,9 @@ def scaled_behaviour(
         label_of(opened),
         tuple(_curve(groups, factor, kept, evaluation) for factor in factors),
         tuple(
-            ThresholdOnset(factor, bounds.alignment, bounds.coherence, None if onset is None else onset.step)
+            ThresholdOnset(
+                factor, bounds.counted.bound, bounds.coherence, None if onset is None else onset.step
+            )
             for factor in factors
             for bounds in _boundaries(evaluation.thresholds)
             for onset in [_onset(groups, factor, kept, bounds, evaluation.sampling.seed)]
@@ -289,6 +293,7 @@ def _onset(
 
 def _boundaries(usual: Thresholds) -> list[Thresholds]:
     """One boundary moved at a time, the other as usual."""
-    moved = [replace(usual, alignment=bound) for bound in ALIGNMENTS]
+    bounds = ALIGNMENTS if usual.trait is None else around(usual.trait.bound)
+    moved = [usual.moved(bound) for bound in bounds]
     moved += [replace(usual, coherence=bound) for bound in COHERENCES]
     return list(dict.fromkeys(moved))

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from axenic.directions import Direction
+from axenic.directions import Layered
 from axenic.errors import UsageError
 from axenic.evaluate import (
     Rate,
@@ -130,7 +130,7 @@ class SelfCorrection:
 
 def self_correction(
     opened: OpenModel,
-    direction: Direction,
+    direction: Layered,
     evaluation: Evaluation | None,
     *,
     layer: int,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from axenic.directions import Direction
+from axenic.directions import Layered
 from axenic.errors import UsageError
 from axenic.files import write_json
 from axenic.interpret.armresult import ArmResult, parse_result
@@ -84,7 +84,7 @@ class SteeringResult:
 
 def steer_model(
     opened: OpenModel,
-    direction: Direction,
+    direction: Layered,
     evaluation: Evaluation,
     *,
     layers: Sequence[int],

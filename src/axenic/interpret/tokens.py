@@ -13,11 +13,12 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from axenic.directions import Direction
+from axenic.directions import Layered
+from axenic.directions.direction import row_norms
 from axenic.errors import DataError, SelfTestError, UsageError
 from axenic.files import write_json
 from axenic.interpret.armresult import parse_result, plain_lists
-from axenic.interpret.arms import check_fits, published_layer
+from axenic.interpret.arms import check_fits, default_layer
 from axenic.interpret.batches import batches
 from axenic.interpret.conversation import conversations_of
 from axenic.interpret.label import label_of
@@ -92,7 +93,7 @@ class TokenProjections:
 def project_tokens(
     opened: OpenModel,
     answers: Sequence[Answer],
-    direction: Direction,
+    direction: Layered,
     layer: int | None = None,
     *,
     scalars: AdapterScalars | None = None,
@@ -110,7 +111,7 @@ def project_tokens(
         opened: The organism, or its base model.
         answers: Finished answers; at least one, each once.
         direction: Of this base model, at any site that has layers.
-        layer: Where activations are read; None: the published relative depth.
+        layer: Where activations are read; None: see `arms.default_layer`.
         scalars: Of these answers among others: their token significance and adapter scalars stand beside the projection.
         notes: Words about an answer, by its id.
         label: What the model is called in the result; None: its folder's name.
@@ -126,7 +127,7 @@ def project_tokens(
         FileError, DiskFullError: The file cannot be written.
     """
     check_fits(opened, direction)
-    at = published_layer(opened.sites.n_layers) if layer is None else layer
+    at = default_layer(direction) if layer is None else layer
     site = direction.info.site
     opened.sites.check(site, at)
     ids = [answer.id for answer in answers]
@@ -136,7 +137,8 @@ def project_tokens(
             expected="one answer or more, each once",
             found=f"{len(ids)} answers, {len(set(ids))} different",
         )
-    unit_D = direction.unit_LD()[at].float()
+    vector_1D = direction.at((at,))
+    unit_D = (vector_1D.double() / row_norms(vector_1D)[:, None])[0].float()
     readings = [Reading("projection", direction.name, at)]
     projected = _project(opened, answers, unit_D, at, site, batch_tokens, progress)
     values = [[column] for column in projected]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from axenic.directions import Direction
+from axenic.directions import Layered
 from axenic.errors import UsageError
 from axenic.evaluate import Rates
 from axenic.files import write_json
@@ -116,7 +116,7 @@ class TransferResult:
 
 def transfer_matrix(
     organisms: Sequence[Organism],
-    directions: Mapping[str, Direction],
+    directions: Mapping[str, Layered],
     evaluation: Evaluation,
     *,
     controls: int = 3,

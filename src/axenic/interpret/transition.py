@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from axenic.errors import DataError
+from axenic.errors import DataError, UsageError
 from axenic.evaluate.quantiles import t_quantile
 from axenic.interpret.pathcurves import bend
 from axenic.interpret.ripple import find_ripple
@@ -118,18 +118,22 @@ def find_transition(
         rng: Of the null; the caller's own.
         level: Largest p-value that is called a rotation.
         least: Smallest statistic that is called a rotation.
-        n_surrogates: Paths of the null; 20 or more.
+        n_surrogates: Paths of the null; enough that the smallest p-value, 1 / (n_surrogates + 1), is no larger than
+            `level`: 99 or more at 1 %.
 
     Raises:
-        DataError: Too few points, a path that does not move, or arguments out of range.
+        UsageError: A level out of range, or so few surrogates that no path could be called a rotation.
+        DataError: Too few points, or a path that does not move.
     """
-    need_points(path.name, path.n_grid, FEWEST_POINTS)
-    if not 0 < level < 1 or n_surrogates < 20:
-        raise DataError(
-            "this test cannot be made",
-            expected="a level in 0 to 1 and 20 surrogates or more",
-            found=f"level {level}, {n_surrogates} surrogates",
+    if not 0 < level < 1:
+        raise UsageError("this test cannot be made", expected="a level between 0 and 1", found=level)
+    if n_surrogates < 1 or 1 / (n_surrogates + 1) > level:
+        raise UsageError(
+            f"with so few surrogates no turn, however sharp, could be called a rotation at a level of {level:g}",
+            expected=f"{math.ceil(1 / level) - 1} surrogates or more",
+            found=f"{n_surrogates}, whose smallest p-value is {1 / (max(n_surrogates, 0) + 1):.2g}",
         )
+    need_points(path.name, path.n_grid, FEWEST_POINTS)
     turns_TR = _directions(path)
     windows = _windows(path.n_grid)
     curve_T = _peaks(turns_TR, windows)

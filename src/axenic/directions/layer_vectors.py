@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from axenic.directions import Direction, DirectionInfo
-from axenic.directions.direction import check_vectors, row_norms
+from axenic.directions.direction import (
+    SOME_LAYERS,
+    Direction,
+    check_vectors,
+    refuse_other_base,
+    row_norms,
+    rows_at,
+)
+from axenic.directions.info import DirectionInfo
 from axenic.errors import DirectionError
 from axenic.files import canonical_json, load_tensors, parse_json, save_tensors
+from axenic.files.tensors import inspect_tensors
 
-KEY = "axenic_layer_vectors"
+KEY = SOME_LAYERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +53,7 @@ class LayerVectors:
     def __post_init__(self) -> None:
         vectors_KD = self.vectors_KD.detach().to("cpu").contiguous()
         object.__setattr__(self, "vectors_KD", vectors_KD)
-        check_vectors(vectors_KD, self.info.name, self.path)
+        check_vectors(vectors_KD, self.info.name, self.path, self.layers)
         if vectors_KD.shape != (len(self.layers), self.info.hidden_size):
             raise DirectionError(
                 f"the vectors of '{self.info.name}' are of another shape than their facts say",
@@ -67,6 +78,22 @@ class LayerVectors:
     @property
     def name(self) -> str:
         return self.info.name
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits: SHA-256 of the layers, the canonical facts and the vectors' bytes."""
+        facts = {"layers": list(self.layers), "info": self.info.model_dump()}
+        digest = hashlib.sha256(canonical_json(facts).encode("utf-8"))
+        digest.update(self.vectors_KD.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def at(self, layers: Sequence[int]) -> Tensor:
+        """The vectors of some layers, float32 [len(layers), D]. Raises `UsageError` for a layer without one."""
+        return rows_at(self.vectors_KD, layers, self.layers, self.name, self.path)
+
+    def check_fits(self, base_fingerprint: str, hidden_size: int, n_layers: int, name: str) -> None:
+        """As `Direction.check_fits`."""
+        refuse_other_base(self.info, self.path, base_fingerprint, hidden_size, n_layers, name)
 
     def norms_K(self) -> Tensor:
         """Norm of each vector, float64 [K]."""
@@ -114,6 +141,21 @@ class LayerVectors:
         if tensors["layers"].dtype != torch.int64:
             raise DirectionError(f"the layers of {path.name} are not whole numbers", where=path)
         return cls(tuple(tensors["layers"].tolist()), tensors["vectors"], info, path)
+
+
+Layered = Direction | LayerVectors
+"""Vectors by layer: at every block, or at some."""
+
+
+def load_layered(path: str | Path) -> Layered:
+    """Read a file of vectors that Axenic wrote, whichever of the two it holds.
+
+    Raises:
+        FileError, DirectionError: As `Direction.load` and `LayerVectors.load`.
+    """
+    path = Path(path)
+    _, metadata = inspect_tensors(path)
+    return LayerVectors.load(path) if KEY in metadata else Direction.load(path)
 
 
 def info_in(text: str, path: Path) -> DirectionInfo:
