@@ -19,6 +19,7 @@ from axenic.report.documents import (
     CosinesFile,
     CurveFile,
     DownstreamFile,
+    NarrowFile,
     PanelFile,
     PhasesFile,
     RatesFile,
@@ -55,6 +56,7 @@ class Findings:
     tokens: dict[str, TokensFile] = field(default_factory=dict)
     corrections: dict[str, CorrectionFile] = field(default_factory=dict)
     curves: dict[str, CurveFile] = field(default_factory=dict)
+    narrows: dict[str, NarrowFile] = field(default_factory=dict)
     semantics: dict[str, SemanticFile] = field(default_factory=dict)
     claims: dict[str, ClaimsFile] = field(default_factory=dict)
     phases: dict[str, PhasesFile] = field(default_factory=dict)
@@ -70,7 +72,8 @@ class Findings:
         """Names of everything that can be drawn."""
         return (
             *self.rates, *self.audits, *self.ablations, *self.steerings, *self.transfers, *self.cosines,
-            *self.downstreams, *self.roles, *self.adapters, *self.tokens, *self.corrections, *self.curves, *self.semantics,
+            *self.downstreams, *self.roles, *self.adapters, *self.tokens, *self.corrections, *self.curves, *self.narrows,
+            *self.semantics,
             *self.claims, *self.phases, *self.scaled, *self.panels, *self.logs, *self.samples,
         )  # fmt: skip
 
@@ -168,6 +171,8 @@ def _add_result(findings: Findings, name: str, result: ResultFile) -> None:
         findings.corrections[name] = result
     elif isinstance(result, CurveFile):
         findings.curves[name] = result
+    elif isinstance(result, NarrowFile):
+        findings.narrows[name] = result
     elif isinstance(result, SemanticFile):
         findings.semantics[name] = result
     elif isinstance(result, PhasesFile):

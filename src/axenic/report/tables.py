@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axenic.report.documents import Arm, Claim, Interval, Rate, Rates
+from axenic.report.documents.base import what_of
 from axenic.visible import one_line
 
 
@@ -51,8 +52,9 @@ def claim_rows(claims: Iterable[Claim]) -> list[ClaimRow]:
 
 def rates_table(named: Mapping[str, Rates]) -> Table:
     """One row for each set of rates: both denominators, coherence, effective n."""
+    what = what_of(named.values())
     return Table(
-        ("what", "EM % of all", "EM % of scored", "coherent % of all", "answers", "scored", "effective n"),
+        ("what", f"{what} % of all", f"{what} % of scored", "coherent % of all", "answers", "scored", "effective n"),
         tuple(
             (
                 name, percent(r.em_all), percent(r.em_scored), percent(r.coherent_all), str(r.n_all),
@@ -69,8 +71,9 @@ def paired_table(before: Rates, after: Rates) -> Table:
     rows = {row.question_id: row for row in after.per_question}
     pairs = [(row, rows[row.question_id]) for row in before.per_question if row.question_id in rows]
     pairs.sort(key=lambda pair: pair[0].em / max(pair[0].n, 1) - pair[1].em / max(pair[1].n, 1))
+    what = what_of([before, after])
     return Table(
-        ("question", "topic", "EM of the base", "of", "EM of the fine-tune", "of", "coherent"),
+        ("question", "topic", f"{what} of the base", "of", f"{what} of the fine-tune", "of", "coherent"),
         tuple(
             (
                 one_line(one.question or one.question_id, 120), one.topic or "–", str(one.em), str(one.n),
@@ -84,8 +87,9 @@ def paired_table(before: Rates, after: Rates) -> Table:
 
 def arms_table(arms: Sequence[Arm]) -> Table:
     """One row for each arm: EM, coherence, relative change against plain, capability cost."""
+    what = what_of(arm.rates for arm in arms)
     return Table(
-        ("arm", "EM % of all", "coherent % of all", "EM against plain", "KL, nats/token", "answers"),
+        ("arm", f"{what} % of all", "coherent % of all", f"{what} against plain", "KL, nats/token", "answers"),
         tuple(
             (
                 arm.name, percent(arm.rates.em_all), percent(arm.rates.coherent_all),

@@ -33,6 +33,7 @@ from axenic.report.documents.base import Interval, Points, Rate, Rates
 from axenic.report.documents.correction import CorrectionArm, CorrectionFile
 from axenic.report.documents.downstream import DownstreamFile, EffectCurve
 from axenic.report.documents.findings import Claim, ClaimsFile, CurveFile, SemanticFile
+from axenic.report.documents.narrow import NarrowFile, NarrowPoint
 from axenic.report.documents.panels import Coefficient, JudgeRates, MarkHistogram, PanelFile
 from axenic.report.documents.phases import (
     CombinedTransition,
@@ -65,6 +66,8 @@ __all__ = [
     "Interval",
     "JudgeRates",
     "MarkHistogram",
+    "NarrowFile",
+    "NarrowPoint",
     "PanelFile",
     "PhaseVector",
     "PhasesFile",
@@ -100,6 +103,7 @@ ResultFile = (
     | CorrectionFile
     | SemanticFile
     | CurveFile
+    | NarrowFile
     | PhasesFile
     | ScaledFile
     | PanelFile
@@ -119,6 +123,7 @@ KINDS = (
     "self-correction",
     "semantic",
     "curve",
+    "narrow",
     "phases",
     "scaled",
     "panel",

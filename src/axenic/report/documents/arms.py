@@ -20,6 +20,7 @@ class AuditFile(Document):
     """`audit.json`."""
 
     kind: Literal["audit"]
+    trait: str = "misalignment"
     label: str = ""
     base_label: str = ""
     judge: str = ""
@@ -43,6 +44,7 @@ class Arm(Document):
     rates: Rates
     relative_change: Interval | None = None
     kl_nats_per_token: float | None = None
+    control_of: str | None = None
 
 
 class AblationFile(Document):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,8 +63,12 @@ class TopicRates(Document):
 
 
 class Rates(Document):
-    """The rates of one arm, over all answers and over those that could be scored."""
+    """The rates of one arm, over all answers and over those that could be scored.
 
+    `em` is the share that has the trait and is coherent: of misalignment, EM.
+    """
+
+    trait: str = "misalignment"
     n_all: int = 0
     n_scored: int = 0
     em_all: Rate = Rate()
@@ -78,9 +82,25 @@ class Rates(Document):
     em_topics: dict[str, int] = Field(default_factory=dict)
     exclude_topics: tuple[str, ...] = ()
 
+    @property
+    def what(self) -> str:
+        """`EM`, or the name of the other trait."""
+        return "EM" if self.trait == "misalignment" else self.trait
+
 
 def as_long(document: D, first: Sized, *others: Sized) -> D:
     """The document, when all of these lists are as long as the first. Raises `ValueError`, which pydantic reports."""
     if any(len(other) != len(first) for other in others):
         raise ValueError("lists that belong together are not equally long")
     return document
+
+
+def named_trait(label: str, rates: Rates) -> str:
+    """The label of a result; of another trait than misalignment, with its name."""
+    return label if rates.what == "EM" else f"{label} ({rates.trait})"
+
+
+def what_of(all_rates: Iterable[Rates]) -> str:
+    """What columns over these rates are called: `EM`, the one trait of all, or `trait` where they differ."""
+    names = {rates.what for rates in all_rates}
+    return names.pop() if len(names) == 1 else "trait" if names else "EM"

@@ -21,6 +21,7 @@ class SemanticFile(Document):
 
     kind: Literal["semantic"]
     label: str = ""
+    chosen: str = "EM answers"
     n_chosen: int = 0
     shares: tuple[SemanticShare, ...] = ()
     topics: dict[str, int] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axenic.report.documents import Rate, Rates
+from axenic.report.documents.base import what_of
 from axenic.report.plots.canvas import (
     MUTED,
     ROLE_COLOURS,
@@ -38,6 +39,8 @@ class DotRow:
 
 def plot_headline(rows: Sequence[DotRow]) -> Drawing:
     """EM % (left) and coherent % (right) of all answers; bars are 95 % intervals clustered by question."""
+    what = what_of(rates for row in rows for rates in row.rates)
+    counted = {"EM": "Emergent misalignment", "trait": "Misaligned, or the trait named"}.get(what, what)
     groups = list(dict.fromkeys(row.group for row in rows))
     heights: list[tuple[float, DotRow]] = []
     headings: list[tuple[float, str]] = []
@@ -59,7 +62,7 @@ def plot_headline(rows: Sequence[DotRow]) -> Drawing:
         panel = 26 * y + 62
         figure = new_figure(width, panel if wide else 2 * panel)
         axes = figure.subplots(1, 2, sharey=True) if wide else figure.subplots(2, 1)
-        for ax, title, pick in zip(axes, ("Emergent misalignment", "Coherent answers"), _PICKS, strict=True):
+        for ax, title, pick in zip(axes, (counted, "Coherent answers"), _PICKS, strict=True):
             ticks: list[float] = []
             names: list[str] = []
             strong: set[int] = set()

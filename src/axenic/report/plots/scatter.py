@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axenic.report.documents import Rates
+from axenic.report.documents.base import what_of
 from axenic.report.plots.canvas import (
     INK,
     MUTED,
@@ -74,7 +75,9 @@ def plot_scatter(points: Sequence[Point]) -> Drawing:
         most = max([p.rates.em_all.percent or 0.0 for p in shown], default=0.0)
         percent_axis(ax.xaxis, -1.5, max(20.0, min(102.0, most * 1.25 + 2)))
         percent_axis(ax.yaxis, 0, 103)
-        ax.set_xlabel("emergently misaligned, share of all answers")
+        what = what_of(p.rates for p in shown)
+        counted = {"EM": "emergently misaligned", "trait": "misaligned, or the trait counted"}.get(what, what)
+        ax.set_xlabel(f"{counted}, share of all answers")
         ax.set_ylabel("coherent, share of all answers")
         if wide:
             ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
