@@ -8,8 +8,10 @@ import pytest
 
 from axenic.demo.dissect import Dissection, Served
 from axenic.demo.dissect_claims import dissect_claims
-from axenic.interpret import CosinePair, CosineTable
+from axenic.interpret import CosinePair, CosineTable, RolesOverSeeds
 from axenic.interpret.downstream import AdapterCosine, DownstreamCurve, DownstreamResult, RandomCosines
+from axenic.interpret.roleresult import AdapterRole
+from axenic.interpret.roleseeds import SeedLayerRole, SeedPoints
 
 pytestmark = pytest.mark.unit
 
@@ -63,25 +65,32 @@ def test_convergence(result: DownstreamResult, expected: bool) -> None:
     assert "random vectors at most 0.10" in rows["p2-downstream"].control
 
 
-def report(roles: list[str], accuracy: float | None) -> object:
+def report(accuracy: float | None) -> object:
     probe = None if accuracy is None else SimpleNamespace(scores={"accuracy": SimpleNamespace(mean=accuracy)})
     tasks = [
         SimpleNamespace(first="other aligned", second="other misaligned", split=split, probe=probe)
         for split in ("token", "answer")
     ]
-    return SimpleNamespace(
-        roles=SimpleNamespace(layers=[SimpleNamespace(role=role) for role in roles]), probes=tasks
-    )
+    return SimpleNamespace(probes=tasks)
+
+
+def over_seeds(*roles: AdapterRole) -> RolesOverSeeds:
+    lost = SeedPoints((-20.0, -10.0), -15.0, -20.0, -10.0, 7.0, "")
+    layers = [SeedLayerRole(layer, role, (role, "neither"), lost, lost) for layer, role in enumerate(roles)]
+    return RolesOverSeeds("medical", ("a", "b"), tuple(layers), lost, lost)
 
 
 @pytest.mark.parametrize(
     ("roles", "accuracy", "expected"),
     [
-        (["general", "domain", "neither"], 0.7, (True, True)),
-        (["general", "neither"], 0.59, (False, False)),
-        (["domain"], None, (False, False)),
+        (("general", "domain", "neither"), 0.7, (True, True)),
+        (("general", "neither"), 0.59, (False, False)),
+        (("both", "domain"), None, (False, False)),
     ],
 )
-def test_roles_and_probes(roles: list[str], accuracy: float | None, expected: tuple[bool, bool]) -> None:
-    found = held(Dissection(adapters={0: report(roles, accuracy), 1: report(roles, accuracy)}))  # type: ignore[dict-item]
+def test_roles_and_probes(
+    roles: tuple[AdapterRole, ...], accuracy: float | None, expected: tuple[bool, bool]
+) -> None:
+    adapters = {0: report(accuracy), 1: report(accuracy)}
+    found = held(Dissection(adapters=adapters, roles=over_seeds(*roles)))  # type: ignore[arg-type]
     assert (found["p2-adapter-roles"], found["p2-probes"]) == expected

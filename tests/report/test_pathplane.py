@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from axenic.report.documents.paths import PathsFile
-from axenic.report.pathplane import plot_path_plane, standalone
+from axenic.report.plots.pathplane import plot_path_plane, standalone
 
 pytestmark = pytest.mark.unit
 

@@ -54,7 +54,7 @@ def paths(
         from axenic.interpret.pathplane import FILE, path_plane
         from axenic.interpret.runpath import open_run_path
         from axenic.report.documents.paths import PathsFile
-        from axenic.report.pathplane import plot_path_plane, standalone
+        from axenic.report.plots.pathplane import plot_path_plane, standalone
 
         names = run_names([*runs, *(project or [])])
         opened = {path: open_run_path(path, name) for path, name in names.items()}

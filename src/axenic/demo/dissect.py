@@ -9,10 +9,13 @@ from pathlib import Path
 from axenic.demo.plan import DOMAINS, Organism
 from axenic.directions import Direction
 from axenic.evaluate import Judge, judge_answers
+from axenic.files import write_json
 from axenic.interpret import (
     AdapterReport,
     DownstreamResult,
     Evaluation,
+    RolesOverSeeds,
+    combine_roles,
     compare_downstream,
     dissect_adapters,
 )
@@ -53,12 +56,14 @@ class Dissection:
         ceilings: Split-half cosine of each direction, layer by layer.
         downstream: One rank-1 adapter against its own data set's direction.
         adapters: Seed -> the adapters of the all-blocks rank-1 organism of the first data set.
+        roles: Their roles over the seeds.
         served: The all-adapter organism, ablated by hooks and by a baked adapter.
     """
 
     ceilings: Mapping[tuple[str, int], tuple[float, ...]] = field(default_factory=dict)
     downstream: Mapping[tuple[str, int], DownstreamResult] = field(default_factory=dict)
     adapters: Mapping[int, AdapterReport] = field(default_factory=dict)
+    roles: RolesOverSeeds | None = None
     served: Mapping[tuple[str, int], Served] = field(default_factory=dict)
 
 
@@ -83,13 +88,17 @@ def dissect(
         AxenicError: As the calls it makes; what was finished is kept.
     """
     pairs = [(domain, seed) for seed in seeds for domain in DOMAINS]
+    adapters = {seed: _adapters(out, seed, judge, progress) for seed in seeds}
+    roles = combine_roles([report.roles for report in adapters.values() if report.roles is not None])
+    write_json(out / "adapters" / "roles_over_seeds.json", roles.to_json())
     return Dissection(
         ceilings={(domain, seed): _split_half(directions[seed][domain]) for domain, seed in pairs},
         downstream={
             (domain, seed): _downstream(out, domain, seed, directions[seed][domain], judge, progress)
             for domain, seed in pairs
         },
-        adapters={seed: _adapters(out, seed, judge, progress) for seed in seeds},
+        adapters=adapters,
+        roles=roles,
         served={
             (domain, seed): _served(out, domain, seed, directions[seed][domain], progress)
             for domain, seed in pairs

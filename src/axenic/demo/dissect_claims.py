@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean
 
 from axenic.demo.claim import Claim
 from axenic.demo.dissect import Dissection
-from axenic.interpret import AdapterReport, CosineTable
+from axenic.interpret import AdapterReport, CosineTable, RolesOverSeeds
 from axenic.interpret.downstream import DownstreamCurve
 
 NEAR_CEILING = 0.05
@@ -24,8 +23,10 @@ def dissect_claims(found: Dissection, cosines: Mapping[int, CosineTable]) -> lis
         rows.append(_served(found))
     if found.downstream:
         rows.append(_downstream(found))
+    if found.roles is not None:
+        rows.append(_roles(found.roles))
     if found.adapters:
-        rows += [_roles(found.adapters), _probes(found.adapters)]
+        rows.append(_probes(found.adapters))
     return rows
 
 
@@ -105,26 +106,24 @@ def _peak(curve: DownstreamCurve) -> float:
     return max((cosine for cosine in curve.cosines if cosine is not None), default=0.0)
 
 
-def _roles(adapters: Mapping[int, AdapterReport]) -> Claim:
-    counts = {
-        seed: Counter(layer.role for layer in report.roles.layers) if report.roles is not None else Counter()
-        for seed, report in adapters.items()
-    }
+def _roles(found: RolesOverSeeds) -> Claim:
     words = "; ".join(
-        f"seed {seed}: " + (", ".join(f"{n} {role}" for role, n in sorted(count.items())) or "none")
-        for seed, count in counts.items()
+        f"block {layer.layer} {layer.role} (without it EM elsewhere {layer.general_change.value:+.1f}, in the domain "
+        f"{layer.domain_change.value:+.1f} points; by seed {', '.join(layer.roles)})"
+        for layer in found.layers
     )
+    roles = {layer.role for layer in found.layers}
     return Claim(
         "p2-adapter-roles",
         "P2",
-        "Some adapters serve misalignment in general, others the training domain: in most seeds at least one general and "
-        "one domain adapter",
+        "Some adapters serve misalignment in general, others the training domain: removed, at least one takes away only the "
+        "one, and at least one only the other (95 % interval over training seeds)",
         "of nine, six general, two medical, one neither",
         words,
         None,
-        "the organism with every adapter",
-        len(adapters),
-        2 * sum(count["general"] > 0 and count["domain"] > 0 for count in counts.values()) > len(counts),
+        f"without all of them: {found.all_off_general.value:+.1f} and {found.all_off_domain.value:+.1f} points",
+        len(found.labels),
+        {"general", "domain"} <= roles,
     )
 
 

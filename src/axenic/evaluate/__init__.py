@@ -23,7 +23,14 @@ from axenic.evaluate.judged_csv import read_judged_csv
 from axenic.evaluate.judging import judge_answers, read_scored
 from axenic.evaluate.local_judge import LocalJudge
 from axenic.evaluate.nano_judge import NanoJudge
-from axenic.evaluate.narrow import KlSetting, NarrowPlane, NarrowQuestions, NarrowRates, TrainedOn, choose_narrow
+from axenic.evaluate.narrow import (
+    KlSetting,
+    NarrowPlane,
+    NarrowQuestions,
+    NarrowRates,
+    TrainedOn,
+    choose_narrow,
+)
 from axenic.evaluate.panel import Panel, compare_judges
 from axenic.evaluate.power import minimum_detectable
 from axenic.evaluate.rate import Rate, clustered_rate

@@ -47,7 +47,9 @@ def kl_setting(opened: OpenModel) -> KlSetting | None:
     return KlSetting(
         float(weight),
         data if isinstance(data, str) else None,
-        content_id([same, *(facts.get(key) for key in ("base_fingerprint", "data_sha256", "start_fingerprint"))]),
+        content_id(
+            [same, *(facts.get(key) for key in ("base_fingerprint", "data_sha256", "start_fingerprint"))]
+        ),
     )
 
 

@@ -19,14 +19,22 @@ from axenic.report.documents import (
     CosinesFile,
     CurveFile,
     DownstreamFile,
+    EfficiencyFile,
+    GradientsFile,
+    GroupsFile,
     NarrowFile,
+    NoiseFile,
     PanelFile,
+    PatchingFile,
+    PathsFile,
     PhasesFile,
     RatesFile,
     ResultFile,
     RolesFile,
     ScaledFile,
+    SeedRolesFile,
     SemanticFile,
+    SignificanceFile,
     SteeringFile,
     TokensFile,
     TransferFile,
@@ -53,10 +61,18 @@ class Findings:
     downstreams: dict[str, DownstreamFile] = field(default_factory=dict)
     roles: dict[str, RolesFile] = field(default_factory=dict)
     adapters: dict[str, AdaptersFile] = field(default_factory=dict)
+    groups: dict[str, GroupsFile] = field(default_factory=dict)
+    patchings: dict[str, PatchingFile] = field(default_factory=dict)
+    seed_roles: dict[str, SeedRolesFile] = field(default_factory=dict)
     tokens: dict[str, TokensFile] = field(default_factory=dict)
     corrections: dict[str, CorrectionFile] = field(default_factory=dict)
     curves: dict[str, CurveFile] = field(default_factory=dict)
     narrows: dict[str, NarrowFile] = field(default_factory=dict)
+    efficiencies: dict[str, EfficiencyFile] = field(default_factory=dict)
+    noises: dict[str, NoiseFile] = field(default_factory=dict)
+    significances: dict[str, SignificanceFile] = field(default_factory=dict)
+    paths: dict[str, PathsFile] = field(default_factory=dict)
+    gradients: dict[str, GradientsFile] = field(default_factory=dict)
     semantics: dict[str, SemanticFile] = field(default_factory=dict)
     claims: dict[str, ClaimsFile] = field(default_factory=dict)
     phases: dict[str, PhasesFile] = field(default_factory=dict)
@@ -73,7 +89,8 @@ class Findings:
         return (
             *self.rates, *self.audits, *self.ablations, *self.steerings, *self.transfers, *self.cosines,
             *self.downstreams, *self.roles, *self.adapters, *self.tokens, *self.corrections, *self.curves, *self.narrows,
-            *self.semantics,
+            *self.efficiencies, *self.noises, *self.significances, *self.paths, *self.gradients,
+            *self.groups, *self.patchings, *self.seed_roles, *self.semantics,
             *self.claims, *self.phases, *self.scaled, *self.panels, *self.logs, *self.samples,
         )  # fmt: skip
 
@@ -173,6 +190,22 @@ def _add_result(findings: Findings, name: str, result: ResultFile) -> None:
         findings.curves[name] = result
     elif isinstance(result, NarrowFile):
         findings.narrows[name] = result
+    elif isinstance(result, EfficiencyFile):
+        findings.efficiencies[name] = result
+    elif isinstance(result, NoiseFile):
+        findings.noises[name] = result
+    elif isinstance(result, SignificanceFile):
+        findings.significances[name] = result
+    elif isinstance(result, PathsFile):
+        findings.paths[name] = result
+    elif isinstance(result, GradientsFile):
+        findings.gradients[name] = result
+    elif isinstance(result, GroupsFile):
+        findings.groups[name] = result
+    elif isinstance(result, PatchingFile):
+        findings.patchings[name] = result
+    elif isinstance(result, SeedRolesFile):
+        findings.seed_roles[name] = result
     elif isinstance(result, SemanticFile):
         findings.semantics[name] = result
     elif isinstance(result, PhasesFile):

@@ -33,8 +33,18 @@ from axenic.report.documents.base import Interval, Points, Rate, Rates
 from axenic.report.documents.correction import CorrectionArm, CorrectionFile
 from axenic.report.documents.downstream import DownstreamFile, EffectCurve
 from axenic.report.documents.findings import Claim, ClaimsFile, CurveFile, SemanticFile
+from axenic.report.documents.gradients import GradientsFile
+from axenic.report.documents.groups import (
+    GroupArm,
+    GroupsFile,
+    Patched,
+    PatchingFile,
+    SeedPoints,
+    SeedRolesFile,
+)
 from axenic.report.documents.narrow import NarrowFile, NarrowPoint
 from axenic.report.documents.panels import Coefficient, JudgeRates, MarkHistogram, PanelFile
+from axenic.report.documents.paths import PathsFile, PathTrace
 from axenic.report.documents.phases import (
     CombinedTransition,
     PhasesFile,
@@ -42,10 +52,21 @@ from axenic.report.documents.phases import (
     ScaledFile,
     Transition,
 )
+from axenic.report.documents.solutions import (
+    EfficiencyCurve,
+    EfficiencyFile,
+    EqualNorm,
+    KLCurve,
+    KLPoint,
+    Mean,
+    NoiseCurve,
+    NoiseFile,
+    NoisePoint,
+    SignificanceFile,
+)
 from axenic.report.documents.tokens import TokenAnswer, TokensFile
 
 __all__ = [
-    "KINDS",
     "AblationFile",
     "AdapterFact",
     "AdaptersFile",
@@ -63,12 +84,29 @@ __all__ = [
     "CurveFile",
     "DownstreamFile",
     "EffectCurve",
+    "EfficiencyCurve",
+    "EfficiencyFile",
+    "EqualNorm",
+    "GradientsFile",
+    "GroupArm",
+    "GroupsFile",
     "Interval",
     "JudgeRates",
+    "KINDS",
+    "KLCurve",
+    "KLPoint",
     "MarkHistogram",
+    "Mean",
     "NarrowFile",
     "NarrowPoint",
+    "NoiseCurve",
+    "NoiseFile",
+    "NoisePoint",
     "PanelFile",
+    "Patched",
+    "PatchingFile",
+    "PathTrace",
+    "PathsFile",
     "PhaseVector",
     "PhasesFile",
     "Points",
@@ -80,7 +118,10 @@ __all__ = [
     "RoleArm",
     "RolesFile",
     "ScaledFile",
+    "SeedPoints",
+    "SeedRolesFile",
     "SemanticFile",
+    "SignificanceFile",
     "SteeringFile",
     "TokenAnswer",
     "TokensFile",
@@ -99,11 +140,19 @@ ResultFile = (
     | DownstreamFile
     | RolesFile
     | AdaptersFile
+    | GroupsFile
+    | PatchingFile
+    | SeedRolesFile
     | TokensFile
     | CorrectionFile
     | SemanticFile
     | CurveFile
     | NarrowFile
+    | EfficiencyFile
+    | NoiseFile
+    | SignificanceFile
+    | PathsFile
+    | GradientsFile
     | PhasesFile
     | ScaledFile
     | PanelFile
@@ -119,11 +168,19 @@ KINDS = (
     "downstream",
     "roles",
     "adapters",
+    "groups",
+    "patching",
+    "roles_over_seeds",
     "tokens",
     "self-correction",
     "semantic",
     "curve",
     "narrow",
+    "efficiency",
+    "noise",
+    "corpus_significance",
+    "paths",
+    "gradients",
     "phases",
     "scaled",
     "panel",

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from axenic.report.documents.base import Document, Points, Rate, as_long
+from axenic.report.documents.groups import GroupsFile, PatchingFile
 
 
 class LayerRole(Document):
@@ -112,6 +113,8 @@ class AdaptersFile(Document):
     adapters: tuple[AdapterFact, ...] = ()
     probes: tuple[ProbeTask, ...] = ()
     roles: RolesFile | None = None
+    groups: GroupsFile | None = None
+    patching: PatchingFile | None = None
     lens: tuple[Lens, ...] = ()
 
     @model_validator(mode="after")
