@@ -26,6 +26,7 @@ from axenic.cli.options import (
     Seed,
     Temperature,
     TopP,
+    TraitName,
 )
 from axenic.cli.outcome import Grid, Outcome
 from axenic.cli.parse import parse_strengths
@@ -82,6 +83,7 @@ def phase(
     seed: Seed = 0,
     exclude_topic: ExcludeTopic = None,
     judge_name: JudgeName = "nano",
+    trait: TraitName = "misalignment",
     key_env: JudgeKeyEnv = "OPENAI_API_KEY",
     max_requests: MaxRequests = None,
     model: Annotated[
@@ -99,10 +101,12 @@ def phase(
     The turn is tested against smooth paths of the same spectrum. Run again, it does only what is missing.
     """
     with display_for(as_json) as display, ExitStack() as stack:
+        from axenic.evaluate import trait_called
         from axenic.interpret.runphase import FILE as PHASE_FILE
         from axenic.interpret.runphase import phase_of_run, too_short
         from axenic.interpret.scaled import FILE, FOLDER, scaled_behaviour
 
+        counted = trait_called(trait)
         factors = parse_strengths(scales, "--scales") if scales else ()
         folder = out or run
         found = phase_of_run(
@@ -126,15 +130,15 @@ def phase(
             # Many steps and factors: fewer answers at each place, as in a steering sweep.
             each = per_question or (2 if questions == "nano" else 10)
             judge = open_judge(
-                stack, display, judge_name, cache=folder / MARKS, key_env=key_env, max_requests=max_requests,
-                device=device, dtype=dtype,
+                stack, display, judge_name, cache=folder / MARKS, trait=counted, key_env=key_env,
+                max_requests=max_requests, device=device, dtype=dtype,
             )  # fmt: skip
-            evaluation = evaluation_for(questions, each, judge, sampling, exclude_topic or [])
+            evaluation = evaluation_for(questions, each, judge, sampling, exclude_topic or [], counted)
             behaviour = scaled_behaviour(
                 opened, run, evaluation, factors=factors, every=every, most=most_steps, out=folder,
                 progress=display.progress,
             )  # fmt: skip
-            grids.append(scaled_grid(behaviour))
+            grids.append(scaled_grid(behaviour, counted.short))
             wrote += [folder / FILE, folder / FOLDER]
         display.show(
             Outcome(
@@ -222,8 +226,8 @@ def comp_grid(run: RunPhase) -> Grid:
     )
 
 
-def scaled_grid(behaviour: ScaledBehaviour) -> Grid:
-    """One line for each factor."""
+def scaled_grid(behaviour: ScaledBehaviour, what: str = "EM") -> Grid:
+    """One line for each factor; `what` was counted."""
     rows = []
     for curve in behaviour.curves:
         onset, last = curve.onset, curve.points[-1]
@@ -239,7 +243,7 @@ def scaled_grid(behaviour: ScaledBehaviour) -> Grid:
             )
         )
     return Grid(
-        ("scale", "EM first", "EM highest", "EM last", "coherent last", "onset at step"),
+        ("scale", f"{what} first", f"{what} highest", f"{what} last", "coherent last", "onset at step"),
         rows,
         frozenset({1, 2, 3, 4, 5}),
         "behaviour, % of all answers",

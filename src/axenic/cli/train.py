@@ -40,7 +40,17 @@ def train(
         Path | None,
         typer.Option(
             "--kl-data",
-            help="Chat file on which to stay close to the base model, with --set kl_weight=N [nats per token].",
+            help="Chat file on which to stay close to the base model, with --kl-weight.",
+        ),
+    ] = None,
+    kl_weight: Annotated[
+        float | None, typer.Option("--kl-weight", help="Weight of the KL term, nats per token; 0 = off.")
+    ] = None,
+    published_kl_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--published-kl-weight",
+            help="The same as the papers count it (1e5, 1e6): divided by the number of logits.",
         ),
     ] = None,
     config: Annotated[
@@ -86,6 +96,8 @@ def train(
         given = {"data": None if data is None else str(data), "model": model, "recipe": recipe}
         # "auto" is nobody's wish: a device in the file or in --set stands.
         given["kl_data"] = None if kl_data is None else str(kl_data)
+        for name, weight in (("kl_weight", kl_weight), ("kl_weight_published", published_kl_weight)):
+            given[name] = None if weight is None else repr(weight)
         given |= {key: value for key, value in (("device", device), ("dtype", dtype)) if value != "auto"}
         chosen = training_config(given, settings or [], config, lambda text: display.note(f"note   {text}"))
         if explain:

@@ -177,7 +177,7 @@ def _check_kl(config: TrainConfig) -> None:
             where="kl_data, kl_weight, kl_weight_published",
             expected="kl_data and one of the weights",
             found=f"{config.kl_data}, {weights[0]}, {weights[1]}",
-            hint="--set kl_data=FILE --set kl_weight=1.0",
+            hint="--kl-data FILE --kl-weight 1.0",
         )
 
 
