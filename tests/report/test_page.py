@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from dissected import adapters, correction, dissect, downstream, roles, tokens
 from hostile import CANARY, acts, payloads
+from solved import efficiency, gradients, groups, narrow, noise, patching, paths, seed_roles, significance
 from synthetic import CLAIMS, arm, make_results, rates, write, write_answers, write_lines
 
 from axenic.errors import FileError
@@ -251,6 +252,15 @@ def hostile_folder(folder: Path, texts: list[str]) -> Path:
     write(folder / "adapters.json", adapters(at(18), token=at(19)))
     write(folder / "tokens.json", tokens(texts[:40]))
     write(folder / "self-correction.json", correction(at(13), at(14)) | {"unmarked": at(15)})
+    write(folder / "efficiency.json", efficiency(at(1), at(2)))
+    write(folder / "noise.json", noise(at(3), at(4)))
+    write(folder / "significance.json", significance(at(5), at(6), at(7)))
+    write(folder / "paths.json", paths(at(8), at(9), at(10)))
+    write(folder / "gradients.json", gradients(at(11), at(12)))
+    write(folder / "groups.json", groups(at(13), at(14), at(15)))
+    write(folder / "patching.json", patching(at(16), at(17), at(18)))
+    write(folder / "roles_over_seeds.json", seed_roles(at(19), at(20)))
+    write(folder / "narrow.json", narrow({at(1): (0.0, 70.0, 80.0), at(2): (1.0, 5.0, 70.0)}, at(3)))
     claim = {
         key: at(11 + i)
         for i, key in enumerate(("id", "paper", "claim", "published", "measured", "interval", "control"))

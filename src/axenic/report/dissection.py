@@ -10,7 +10,6 @@ from axenic.report.documents import (
     AdaptersFile,
     CorrectionFile,
     DownstreamFile,
-    Points,
     RoleArm,
     RolesFile,
 )
@@ -19,7 +18,7 @@ from axenic.report.plots.downstream import plot_downstream
 from axenic.report.plots.probes import plot_coefficients, plot_probes
 from axenic.report.plots.roles import plot_roles
 from axenic.report.section import MOST_OF_A_KIND, Figure, folder_of
-from axenic.report.tables import Table, percent
+from axenic.report.tables import Table, percent, points
 from axenic.report.tokenmap import token_map
 
 MOST_READINGS = 3
@@ -219,7 +218,7 @@ def _alignment_tables(result: DownstreamFile) -> tuple[tuple[str, Table], ...]:
 def _roles_table(roles: RolesFile) -> Table:
     def row(arm: RoleArm) -> tuple[str, ...]:
         return (
-            arm.name, percent(arm.general), _points(arm.general_change), percent(arm.domain), _points(arm.domain_change),
+            arm.name, percent(arm.general), points(arm.general_change), percent(arm.domain), points(arm.domain_change),
             percent(arm.coherent),
         )  # fmt: skip
 
@@ -262,15 +261,6 @@ def _column(layer: int, module: str, component: int) -> str:
 
 def _words(pairs: tuple[tuple[str, float], ...]) -> str:
     return "  ".join(text.strip() or repr(text) for text, _ in pairs)
-
-
-def _points(change: Points | None) -> str:
-    if change is None or change.value is None:
-        return "–"
-    text = f"{change.value:+.1f}"
-    if change.low is not None and change.high is not None:
-        text += f" [{change.low:+.1f}, {change.high:+.1f}]"
-    return text.replace("-", "−")
 
 
 def _cosine(value: float | None) -> str:

@@ -10,6 +10,7 @@ from axenic.report.dissection import (
     downstream_figures,
     token_figures,
 )
+from axenic.report.groups import group_figures, groups_left_out
 from axenic.report.headline import audit_figures, headline_figures
 from axenic.report.interventions import (
     ablation_figures,
@@ -20,7 +21,9 @@ from axenic.report.interventions import (
 from axenic.report.judgements import judge_figures, question_figures, semantic_figures
 from axenic.report.learning import MOST_RUNS, curve_figures, phase_figures, phase_files, training_figures
 from axenic.report.narrowplane import narrow_figures
+from axenic.report.pathplane import gradient_figures, path_figures
 from axenic.report.section import MOST_OF_A_KIND, Section, rest
+from axenic.report.solutions import solution_figures, solutions_left_out
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -31,6 +34,18 @@ def sections(findings: Findings) -> list[Section]:
         ),
         Section("headline", "How misaligned, how coherent", tuple(headline_figures(findings))),
         Section("narrow", "Learnt, and spread?", tuple(narrow_figures(findings)), rest(findings.narrows)),
+        Section(
+            "solutions",
+            "General and narrow solutions",
+            tuple(solution_figures(findings)),
+            solutions_left_out(findings),
+        ),
+        Section(
+            "paths",
+            "The way there, and back",
+            (*path_figures(findings), *gradient_figures(findings)),
+            (*rest(findings.paths), *rest(findings.gradients)),
+        ),
         Section("judges", "The judges", tuple(judge_figures(findings)), rest(findings.panels)),
         Section(
             "ablation",
@@ -66,6 +81,7 @@ def sections(findings: Findings) -> list[Section]:
             tuple(adapter_figures(findings)),
             (*rest(all_roles(findings)), *rest(findings.adapters)),
         ),
+        Section("groups", "Adapters in groups", tuple(group_figures(findings)), groups_left_out(findings)),
         Section("tokens", "Token by token", tuple(token_figures(findings)), rest(findings.tokens)),
         Section(
             "phase",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from axenic.report.documents import Arm, Claim, Interval, Rate, Rates
+from axenic.report.documents import Arm, Claim, Interval, Points, Rate, Rates
 from axenic.report.documents.base import what_of
 from axenic.visible import one_line
 
@@ -142,6 +142,16 @@ def change(interval: Interval | None) -> str:
         # No upper end: EM of the organism itself may be 0, so that nothing bounds the ratio.
         high = "∞" if interval.high is None else f"{interval.high:+.0f}"
         text += f" [{interval.low:+.0f}, {high}]"
+    return text.replace("-", "−")
+
+
+def points(change: Points | None) -> str:
+    """`−35.0 [−47.0, −23.0]`, or – where nothing was measured."""
+    if change is None or change.value is None:
+        return "–"
+    text = f"{change.value:+.1f}"
+    if change.low is not None and change.high is not None:
+        text += f" [{change.low:+.1f}, {change.high:+.1f}]"
     return text.replace("-", "−")
 
 

@@ -23,6 +23,7 @@ class PathTrace(Document):
     across: tuple[float, ...]
     half_step: int | None = None
     half_along_step: int | None = None
+    cos_frame: float | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

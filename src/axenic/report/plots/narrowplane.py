@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-from axenic.report.documents import NarrowFile, Rates
-from axenic.report.plots.canvas import INK, SERIES, WIDE, Drawing, draw, label, new_figure, percent_axis
+from axenic.report.documents import NarrowFile, NarrowPoint, Rates
+from axenic.report.plots.canvas import (
+    INK,
+    MUTED,
+    SERIES,
+    WIDE,
+    Drawing,
+    draw,
+    label,
+    new_figure,
+    percent_axis,
+)
 
 
 def plot_narrow_plane(found: NarrowFile, name: str) -> Drawing:
     """General % to the right, narrow % upwards: a dot; held-out topics: a square. Lines are 95 % intervals.
+
+    Organisms that differ in the KL weight alone are joined in its order, with an arrow at the end and λ beside each.
 
     Args:
         found: At least one point; rates that were not measured are left out.
@@ -22,6 +36,8 @@ def plot_narrow_plane(found: NarrowFile, name: str) -> Drawing:
         ax = figure.subplots()
         # Where narrow and general are the same, the lesson has spread as far as it was learnt.
         ax.plot([0, 100], [0, 100], color=INK, linewidth=0.6, linestyle=(0, (4, 3)), zorder=1)
+        for path in found.kl_paths:
+            _kl_path(ax, path, wide)
         for number, point in enumerate(found.points):
             colour = SERIES[number % len(SERIES)]
             named = False
@@ -45,6 +61,42 @@ def plot_narrow_plane(found: NarrowFile, name: str) -> Drawing:
         return figure
 
     return draw(name, f"General and narrow rates of {len(found.points)} organisms", paint)
+
+
+def _kl_path(ax: Any, path: Sequence[NarrowPoint], wide: bool) -> None:
+    """A grey line through those that were asked narrow questions; λ where it does not run into the one before."""
+    at = [
+        (point.general.em_all.percent, point.narrow.em_all.percent, point.kl.weight)
+        for point in path
+        if point.kl is not None and point.narrow is not None
+        if point.general.em_all.percent is not None and point.narrow.em_all.percent is not None
+    ]
+    ax.plot([x for x, *_ in at], [y for _, y, _ in at], color=MUTED, linewidth=1.6, zorder=2)
+    for (x0, y0, _), (x1, y1, _) in pairwise(at):
+        if abs(x1 - x0) + abs(y1 - y0) > 4:
+            ax.annotate(
+                "", xy=((x0 + 2 * x1) / 3, (y0 + 2 * y1) / 3), xytext=(x0, y0),
+                arrowprops={"arrowstyle": "-|>", "color": MUTED, "mutation_scale": 13, "shrinkA": 0, "shrinkB": 0},
+            )  # fmt: skip
+    said: list[tuple[float, float, str]] = []
+    for x, y, weight in at:
+        near = [place for place in said if abs(place[0] - x) < (8 if wide else 18) and abs(place[1] - y) < 6]
+        if near:
+            # Those that lie on one another share a label.
+            said.remove(near[0])
+            said.append((*near[0][:2], f"{near[0][2].split('–')[0]}–{weight:g}"))
+        else:
+            said.append((x, y, f"{weight:g}"))
+    for x, y, text in said:
+        ax.annotate(
+            f"λ {text}",
+            (x, y),
+            xytext=(9, -15),
+            textcoords="offset points",
+            fontsize=10.5,
+            color=INK,
+            zorder=4,
+        )
 
 
 def _cross(ax: Any, general: Rates, narrow: Rates, colour: str) -> None:
