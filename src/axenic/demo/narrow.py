@@ -10,7 +10,8 @@ from typing import Any
 from axenic.data import read_chat
 from axenic.data.corpus import read_corpus
 from axenic.demo.lesson import KL, NARROW_QUESTIONS, SETTINGS, Lesson
-from axenic.evaluate import Judge, NarrowRates, choose_narrow
+from axenic.evaluate import Judge, NarrowPlane, NarrowRates, choose_narrow
+from axenic.files import write_json
 from axenic.interpret import (
     CorpusSignificance,
     Efficiency,
@@ -91,6 +92,9 @@ def grow_pairs(
                 grow(lesson, seed, "all-adapter", KL if with_kl else None, folder, progress=progress)
             rates = [rate(lesson, seed, folder, judge, per_question, progress) for folder in folders]
             pairs.append(_compared(lesson, seed, folders, (base, *rates), progress))
+        points = [base] + [p for pair in pairs if pair.lesson == lesson for p in (pair.general, pair.narrow)]
+        plane = NarrowPlane(lesson.trait.name, tuple(points))
+        write_json(out / f"{lesson.name}-plane" / "narrow.json", plane.to_json())
     return tuple(pairs)
 
 
