@@ -187,7 +187,8 @@ def _significant(pairs: Sequence[Pair], name: str) -> Claim:
         f"{_spread([row[0] for row in shown], 3)}, narrow {_spread([row[1] for row in shown], 3)} nats per token",
         _widest([row[middle] for row in over]),
         f"5 random ones of each shape and norm: {_spread([row[2] for row in shown], 3)}; general against them: "
-        f"{_sides(above)}. The KL term held the narrow one close on advice of the same world, so part of its distance is by construction",
+        f"{_sides(above)}. The KL term held the narrow one close on advice of the same world, so part of its distance is by "
+        "construction",
         _seeds(pairs),
         all(_ordered(row, below=False) for row in [*over, *above]),
     )
