@@ -66,6 +66,7 @@ def test_curves_are_those_of_the_parts():
     assert result.cosines == (local_cosine(path, 20),)
 
 
+@pytest.mark.slow
 def test_speed():
     """136 x 5120 with the null in under half a second on a free core; three tries, as cores may be busy."""
     rows = np.cumsum(np.random.default_rng(0).standard_normal((136, 5120)), axis=0)
