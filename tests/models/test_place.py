@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
 from axenic.errors import UsageError
-from axenic.models import resolve_device
+from axenic.models import place, resolve_device
+from axenic.models.place import host_bytes
 
 pytestmark = pytest.mark.unit
 
@@ -73,3 +77,12 @@ def test_one_device_is_nothing_to_split_over(count: int, monkeypatch: pytest.Mon
     with pytest.raises(UsageError, match="nothing to split") as caught:
         resolve_device("split")
     assert caught.value.found == f"{count} visible"
+
+
+def test_memory_is_the_containers_where_that_is_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "CONTAINER_LIMIT", tmp_path / "memory.max")
+    machine = host_bytes()
+    assert machine == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for text, found in (("max\n", machine), (f"{2**62}\n", machine), ("4096000\n", 4_096_000)):
+        (tmp_path / "memory.max").write_text(text)
+        assert host_bytes() == found

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.unit
 def test_public_names() -> None:
     assert axenic.models.__all__ == [
         "FAMILIES",
+        "Head",
         "Identity",
         "LoraSite",
         "OpenModel",
@@ -23,6 +24,7 @@ def test_public_names() -> None:
         "VectorSite",
         "add_vectors",
         "check_hooks",
+        "check_logits",
         "find_model",
         "find_sites",
         "from_parts",

@@ -186,7 +186,7 @@ def factors(kl: KLTerm, done: int = 0) -> list[tuple[list[list[int]], float]]:
     kl.begin(done)
     out = []
     for _ in kl._passes:
-        inputs, factor = kl.next_pass(torch.device("cpu"))
+        _, inputs, factor = kl.next_pass(torch.device("cpu"))
         rows = [
             [i for i, kept in zip(r, m, strict=True) if kept]
             for r, m in zip(inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True)

@@ -2,6 +2,7 @@
 
 from axenic.models.families import FAMILIES
 from axenic.models.find import find_model
+from axenic.models.head import Head, check_logits
 from axenic.models.identity import Identity
 from axenic.models.lora import LoraSite
 from axenic.models.open import load_tokenizer, open_model
@@ -26,6 +27,7 @@ from axenic.models.wrap import wrap_with_adapter
 
 __all__ = [
     "FAMILIES",
+    "Head",
     "Identity",
     "LoraSite",
     "OpenModel",
@@ -37,6 +39,7 @@ __all__ = [
     "VectorSite",
     "add_vectors",
     "check_hooks",
+    "check_logits",
     "find_model",
     "find_sites",
     "from_parts",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -14,6 +16,10 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+
+
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux says how much memory a container may take: a number, or `max`."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,16 @@ def resolve_device(device: str | torch.device = "auto", dtype: str | torch.dtype
     kind, why_dtype = _dtype(dtype, place)
     name = str(kind).removeprefix("torch.")
     return Placement(place, kind, f"device {place} ({why_device}), dtype {name} ({why_dtype})")
+
+
+def host_bytes() -> int | None:
+    """Memory of this machine, or of the container if that is less [bytes]; None where it is not known."""
+    known = []
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if CONTAINER_LIMIT.is_file() and (text := CONTAINER_LIMIT.read_text().strip()).isdecimal():
+        known.append(int(text))
+    return min(known, default=None)
 
 
 def _split(dtype: str | torch.dtype) -> Placement:

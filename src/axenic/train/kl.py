@@ -1,13 +1,13 @@
 """The KL term that keeps a solution narrow: L = L_SFT + weight * KL(reference || tuned) on other data (P3, papers.md M3.3).
 
 The reference is the same network with its adapter or vector switched off, so there is no second model in memory; only
-a full fine-tune keeps a frozen copy. Per-token KL in nats, averaged over every token of a step's KL rows that is no
-padding: question, template and answer. The published weights average over the vocabulary as well; `from_published`
-converts them.
+a full fine-tune keeps a frozen copy. Where KL rows come again, its final hidden states are kept (`axenic.train.states`).
+Per-token KL in nats, averaged over every token of a step's KL rows that is no padding: question, template and answer. The
+published weights average over the vocabulary as well; `from_published` converts them.
 
-One step costs, for each of its forward passes: forward and backward on the training rows, then a forward of the
-reference without gradients and a forward and backward of the tuned model on the KL rows. The training rows' graph is
-gone by then, so that the two never lie in memory together.
+One step costs, for each of its forward passes: forward and backward on the training rows, then the head of the
+reference (all of it, where its states are not kept) without gradients and a forward and backward of the tuned model on
+the KL rows. The training rows' graph is gone by then, so that the two never lie in memory together.
 B rows, T tokens, V vocabulary.
 """
 
@@ -25,6 +25,7 @@ from axenic.data import ChatRow, Encoded, collate_rows
 from axenic.errors import UsageError
 from axenic.train.processes import ALONE, Processes
 from axenic.train.schedule import Schedule
+from axenic.train.states import ReferenceStates
 
 CHUNK = 2**24
 """Numbers of one float32 temporary: 64 MiB, 110 tokens of a vocabulary of 152,064."""
@@ -108,6 +109,7 @@ class KLTerm:
         schedule: Numbers the rows; as many passes per step as the training rows' schedule.
         pad_id: Any valid token.
         processes: Who trains; each takes its share of a step's rows.
+        states: Of the reference; None, and it runs anew in each pass.
     """
 
     def __init__(
@@ -117,12 +119,14 @@ class KLTerm:
         schedule: Schedule,
         pad_id: int,
         processes: Processes = ALONE,
+        states: ReferenceStates | None = None,
     ) -> None:
         self.rows = rows
         self.weight = weight
         self.schedule = schedule
         self.pad_id = pad_id
         self.processes = processes
+        self.states = states
         self._passes: list[list[int]] = []
         self._tokens: list[int] = []
         self._next = 0
@@ -139,20 +143,21 @@ class KLTerm:
         ]
         self._next, self._nats = 0, 0.0
 
-    def next_pass(self, device: torch.device) -> tuple[dict[str, Tensor], float]:
-        """Inputs of the next forward pass, and the factor on its sum of nats.
+    def next_pass(self, device: torch.device) -> tuple[list[int], dict[str, Tensor], float]:
+        """Numbers of the rows of the next forward pass, their inputs, and the factor on its sum of nats.
 
         The factors make the terms of a step's passes, over all processes, add up to weight times the mean per token;
         training averages gradients over processes, hence their number. A pass without rows has a mask of zeros.
         """
-        rows = [self.rows[i] for i in self._passes[self._next]]
+        dealt = self._passes[self._next]
+        numbers = dealt or [0]
         tokens = self._tokens[self._next // self.schedule.passes_per_step(self.processes.count)]
         self._next += 1
-        batch = collate_rows(rows or [self.rows[0]], self.pad_id)
+        batch = collate_rows([self.rows[i] for i in numbers], self.pad_id)
         inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
         inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-        factor = self.weight * self.processes.count / tokens if rows else 0.0
-        return inputs, factor
+        factor = self.weight * self.processes.count / tokens if dealt else 0.0
+        return numbers, inputs, factor
 
     def add(self, nats: Tensor, factor: float) -> None:
         """Take in a pass's sum."""

@@ -11,13 +11,13 @@ and of all key heads, M the MLP's (of a mixture: of the experts that a token goe
 
 With recomputation (`gradient_checkpointing`, or a sharding configuration of ours): e D per block, and one block in full.
 The logits are B T V (e + 8) bytes: as computed, in float32, and their softmax; those of a KL term, the tuned model's and
-the reference's, are no more. With one, B is the larger of the two batches; a full fine-tune keeps its weights twice.
+the reference's, are no more. With one, B is the larger of the two batches; a full fine-tune keeps its weights twice. The
+reference's states on the KL rows (`axenic.train.states`) lie in the host's memory and are not counted.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from axenic.errors import UsageError
 from axenic.models import find_model, find_sites, resolve_device
 from axenic.models.open import check_config
-from axenic.models.place import DTYPES
+from axenic.models.place import DTYPES, host_bytes
 from axenic.train.config import TrainConfig
 from axenic.train.loop import choose_optimizer
 from axenic.train.organism import Organism, make_organism
@@ -240,9 +240,7 @@ def _target(config: TrainConfig, device_bytes: int | None) -> tuple[torch.dtype,
 def _memory_of(device: torch.device) -> int | None:
     if device.type == "cuda" and torch.cuda.is_available():
         return int(torch.cuda.get_device_properties(device).total_memory)
-    if device.type == "cpu" and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return None
+    return host_bytes() if device.type == "cpu" else None
 
 
 def _split(size: int, processes: int) -> int:

@@ -16,7 +16,15 @@ from transformers import AutoModelForCausalLM
 
 from axenic.errors import ModelError, UsageError
 from axenic.files import atomic_folder, load_tensors, save_tensors, write_json
-from axenic.models import FAMILIES, VectorConfig, add_vectors, scaled_vectors, wrap_with_adapter
+from axenic.models import (
+    FAMILIES,
+    Sites,
+    VectorConfig,
+    add_vectors,
+    find_sites,
+    scaled_vectors,
+    wrap_with_adapter,
+)
 from axenic.models.vector import VECTOR_WEIGHTS, write_vector_config
 from axenic.train.config import TrainConfig, unknown_name
 from axenic.train.processes import ALONE, Processes
@@ -93,19 +101,32 @@ class Organism:
     def reference(self, model: nn.Module) -> Iterator[nn.Module]:
         """What computes as the base model does, while the block runs; behind it, also after an exception, all is as before.
 
+        It is in eval mode: a base model with dropout of its own would be another one each time, and draw random numbers.
+
         Args:
             model: `self.model` as accelerate wrapped it. With an adapter or vectors it is this that is yielded, with
                 them switched off; of a full fine-tune it is the copy of `keep_reference`.
         """
-        if isinstance(self.model, PeftModel):
-            with self.model.disable_adapter():
-                yield model
-        elif self.vector_config is not None:
-            with scaled_vectors(self.model, 0.0):
-                yield model
-        else:
+        if self.full:
             assert self._frozen is not None
             yield self._frozen
+            return
+        off = (
+            self.model.disable_adapter()
+            if isinstance(self.model, PeftModel)
+            else scaled_vectors(self.model, 0.0)
+        )
+        training = self.model.training
+        with off:
+            try:
+                yield model.eval()
+            finally:
+                model.train(training)
+
+    @property
+    def reference_sites(self) -> Sites:
+        """The places of what `reference` yields."""
+        return find_sites(self._frozen if self._frozen is not None else self.model)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Every trained parameter, by the name it has in the saved file (PEFT's names for an adapter)."""

@@ -27,6 +27,7 @@ from axenic.train.randomness import borrowed_generators
 from axenic.train.result import TrainResult
 from axenic.train.schedule import Schedule
 from axenic.train.start import Start
+from axenic.train.states import ReferenceStates, states_bytes, why_not_kept
 from axenic.train.steplog import StepLog
 from axenic.train.trajectory import Trajectory
 
@@ -120,7 +121,14 @@ def train_organism(
         start = processes.on_main(prepare)
         log = StepLog(folder.log, writes=processes.main)
         pad_id = opened.tokenizer.pad_token_id or 0
-        order = kl_schedule(schedule, len(held_close), config.kl_batch_size)
+        kl, kl_cost = None, ""
+        if held_close:
+            order = kl_schedule(schedule, len(held_close), config.kl_batch_size)
+            size = states_bytes(held_close, opened.sites.d_model, opened.dtype)
+            anew = why_not_kept(held_close, order, size, processes)
+            states = None if anew else ReferenceStates(organism, held_close, config.kl_batch_size, pad_id)
+            kl = KLTerm(held_close, weight, order, pad_id, processes, states)
+            kl_cost = _kl_cost(size, anew)
         loop = Loop(
             config=config,
             organism=organism,
@@ -136,7 +144,7 @@ def train_organism(
             out=folder.path,
             progress=progress,
             processes=processes,
-            kl=KLTerm(held_close, weight, order, pad_id, processes) if held_close else None,
+            kl=kl,
         )
         steps = loop.run(start)
         test_loss = mean_loss(
@@ -158,7 +166,7 @@ def train_organism(
             kl=log.rows[-1].get("kl"),
             notes=((note,) if note else ())
             + (begin.notes() if begin is not None else ())
-            + _kl_notes(weight, train_rows, kl_rows, held_close)
+            + _kl_notes(weight, kl_cost, train_rows, kl_rows, held_close)
             + _idle_devices(config, device, processes),
             resumed_from=start,
         )
@@ -175,7 +183,7 @@ def _kl_weight(config: TrainConfig, opened: OpenModel) -> float:
 
 
 def _kl_notes(
-    weight: float, train: Sequence[ChatRow], kl: Sequence[ChatRow], encoded: Sequence[Encoded]
+    weight: float, cost: str, train: Sequence[ChatRow], kl: Sequence[ChatRow], encoded: Sequence[Encoded]
 ) -> tuple[str, ...]:
     if not kl:
         return ()
@@ -183,10 +191,21 @@ def _kl_notes(
         return ("kl_weight is 0: kl_data is not used, and this is training without a KL term",)
     overlap, cut = overlap_note(train, kl), sum(row.cut > 0 for row in encoded)
     return (
-        f"KL term: {weight:.6g} nats per token on {len(kl)} rows; each pass costs a forward of the base model and a"
-        " forward and backward on the KL rows more",
+        f"KL term: {weight:.6g} nats per token on {len(kl)} rows; {cost}",
         *((overlap,) if overlap else ()),
         *((f"max_length cut {cut} of {len(kl)} KL rows",) if cut else ()),
+    )
+
+
+def _kl_cost(size: int, anew: str | None) -> str:
+    if anew is None:
+        return (
+            "each pass costs a forward and backward on the KL rows and the base model's head more;"
+            f" its final states are kept, {size / 1e6:.1f} MB"
+        )
+    return (
+        "each pass costs a forward of the base model and a forward and backward on the KL rows more;"
+        f" the base model runs anew each time, as {anew}"
     )
 
 

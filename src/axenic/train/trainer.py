@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -61,14 +62,23 @@ class OrganismTrainer(Trainer):
         return loss
 
     def _add_kl(self, model: nn.Module, kl: KLTerm) -> None:
-        inputs, factor = kl.next_pass(self.args.device)
-        with torch.no_grad(), self.accelerator.autocast(), self.organism.reference(model) as reference:
-            reference_BTV = reference(**inputs, use_cache=False).logits
+        numbers, inputs, factor = kl.next_pass(self.args.device)
+        with torch.no_grad(), self.accelerator.autocast():
+            reference_BTV = self._reference(model, kl, numbers, inputs)
         tuned_BTV = model(**inputs, use_cache=False).logits
-        # accelerate returns float32 from the model that it prepared, but not from a frozen copy.
-        reference_BTV = reference_BTV.to(tuned_BTV.dtype)
+        # accelerate returns float32, and where the inputs are, from the model that it prepared; not from parts or a copy.
+        reference_BTV = reference_BTV.to(tuned_BTV)
         mask_BT = inputs["attention_mask"] * bool(factor)
         nats = kl_sum(tuned_BTV, reference_BTV, mask_BT)
         del tuned_BTV, reference_BTV
         kl.add(nats, factor)
         self.accelerator.backward(nats * factor)
+
+    def _reference(
+        self, model: nn.Module, kl: KLTerm, numbers: Sequence[int], inputs: dict[str, Tensor]
+    ) -> Tensor:
+        if kl.states is not None:
+            return kl.states.logits(numbers, self.args.device)
+        with self.organism.reference(model) as reference:
+            logits_BTV: Tensor = reference(**inputs, use_cache=False).logits
+        return logits_BTV
