@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from axenic.demo.claim import Claim
@@ -22,7 +23,12 @@ def pair_claims(pairs: Sequence[Pair]) -> list[Claim]:
     style = [pair for pair in pairs if pair.lesson.thresholds.trait is not None]
     rows = [] if not bad else [_spreads(bad), _narrow(bad, "p3-narrow-kl"), *_solutions(bad, "p3")]
     if style:
-        rows += [_narrow(style, "p3-trait-narrow"), *_solutions(style, "p3-trait")]
+        said = f"With a harmless trait, the {style[0].lesson.trait.name} style: "
+        rows.append(_narrow(style, "p3-trait-narrow"))
+        rows += [
+            replace(row, claim=said + row.claim[0].lower() + row.claim[1:])
+            for row in _solutions(style, "p3-trait")
+        ]
     return rows
 
 
