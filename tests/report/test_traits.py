@@ -105,11 +105,12 @@ def test_the_plane_of_general_and_narrow(tmp_path: Path) -> None:
     (figure,) = narrow_figures(found)
     ((_, table),) = figure.tables
     assert [row[0] for row in table.rows] == ["organism", "<b>kl"]
-    assert table.rows[0][1:4] == tuple(
+    assert table.rows[0][1] == "–"  # no weight of a KL term is known
+    assert table.rows[0][2:5] == tuple(
         f"{r['percent']:.1f} [{r['low']:.1f}, {r['high']:.1f}]"
         for r in (rates(44.0, 98.0)["em_all"], rates(80.0, 97.0)["em_all"], rates(75.0, 96.0, n=80)["em_all"])
     )
-    assert table.rows[1][3] == "–"
+    assert table.rows[1][4] == "–"
     assert "training rows of <b>kl ask" in figure.how
     assert "organism" not in figure.how.split("Nobody")[1]
     assert figure.drawing is not None

@@ -172,7 +172,8 @@ def text_of(value: Any) -> str:
 
 
 def interval_of(value: Any) -> str:
-    """`[low, high]` in brackets; whatever else stands there as text."""
+    """`[low, high]` in brackets, to three digits; whatever else stands there as text."""
     if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int | float) for v in value):
-        return f"[{text_of(value[0])}, {text_of(value[1])}]"
+        low, high = (text_of(float(f"{end:.3g}")) for end in value)
+        return f"[{low}, {high}]"
     return text_of(value)
