@@ -74,3 +74,14 @@ def test_a_sweep_does_not_push_the_others_out() -> None:
 
 def test_no_room_means_no_samples() -> None:
     assert choose_samples({"a": SampleFile((sample("plain", "em"),), ())}, 0) == []
+
+
+def test_the_first_of_each_kind_stays_longest() -> None:
+    def figure(name: str) -> Figure:
+        return Figure("t", "h", "c", (name,), Drawing(Markup("x" * 10), Markup("")))
+
+    names = ("a/efficiency.json", "a/noise.json", "b/efficiency.json", "b/noise.json")
+    parts = [Section("s", "s", tuple(map(figure, names))), section("other", 100)]
+    kept = {size: [f.source[0] for f in fit_figures(parts, size)[0].figures] for size in (130, 120, 110)}
+    assert kept == {130: list(names[:3]), 120: list(names[:2]), 110: list(names[:1])}
+    assert fit_figures(parts, 120)[0].left_out == (names[2], names[3])

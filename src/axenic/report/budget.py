@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from axenic.report.samples import Sample, SampleFile, choose
@@ -48,18 +49,28 @@ class FileSamples:
 def fit_figures(sections: Sequence[Section], most_bytes: int = MOST_FIGURE_BYTES) -> list[Section]:
     """The sections with as many pictures as fit: the last of the section with most goes first.
 
-    What goes is named in `left_out`. A section keeps its first picture.
+    Pictures of a kind that the section has shown before (of files with the same name) go before the first of a kind. What
+    goes is named in `left_out`. A section keeps its first picture.
     """
     fitted = list(sections)
     while sum(_bytes(section) for section in fitted) > most_bytes:
-        index = max(range(len(fitted)), key=lambda i: (len(fitted[i].figures) > 1, _bytes(fitted[i])))
+        index = max(range(len(fitted)), key=lambda i: (*_spare(fitted[i])[1:], _bytes(fitted[i])))
         section = fitted[index]
-        if len(section.figures) < 2:
+        at, has_more, _ = _spare(section)
+        if not has_more:
             break
-        gone = section.figures[-1].source
-        left_out = tuple(dict.fromkeys((*gone, *section.left_out)))
-        fitted[index] = replace(section, figures=section.figures[:-1], left_out=left_out)
+        left_out = tuple(dict.fromkeys((*section.figures[at].source, *section.left_out)))
+        kept = (*section.figures[:at], *section.figures[at + 1 :])
+        fitted[index] = replace(section, figures=kept, left_out=left_out)
     return fitted
+
+
+def _spare(section: Section) -> tuple[int, bool, bool]:
+    """Which picture a section would give, whether it has more than one, and whether that one repeats a kind."""
+    kinds = [tuple(Path(name).name for name in figure.source) for figure in section.figures]
+    repeated = [at for at, kind in enumerate(kinds) if kind in kinds[:at]]
+    at = repeated[-1] if repeated else len(kinds) - 1
+    return at, len(kinds) > 1, bool(repeated)
 
 
 def choose_samples(files: Mapping[str, SampleFile], wanted: int) -> list[FileSamples]:
