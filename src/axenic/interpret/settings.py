@@ -24,6 +24,9 @@ from axenic.models import OpenModel
 from axenic.progress import Progress, silent
 
 BATCH_TOKENS = 8192
+CPU_TOKENS = 1024
+"""Most of them on a CPU: what a larger batch computes falls out of its cache, which costs more than smaller products do."""
+
 FACTOR_BYTES = 2**31
 """Most bytes of the settings' own factors on the device; more settings go in turns, and run the shared blocks again."""
 
@@ -48,7 +51,7 @@ def measure(
         solution: Whose settings.
         settings: At least one.
         texts: At least one; without padding.
-        batch_tokens: Upper bound of the tokens of a forward pass, padding and settings counted.
+        batch_tokens: Upper bound of the tokens of a forward pass, padding and settings counted; on a CPU at most `CPU_TOKENS`.
         kl: Whether the KL is wanted; without it, logits are computed at labelled tokens only.
         out: A table of (setting, text) sums; what it holds is not computed again.
         progress: Told after every batch.
@@ -59,6 +62,8 @@ def measure(
         SelfTestError: The architecture does more between its blocks than is known here.
     """
     _check(solution, settings, texts, batch_tokens)
+    if solution.base.device.type == "cpu":
+        batch_tokens = min(batch_tokens, CPU_TOKENS)
     sums = SettingSums(solution.base, settings, texts, kl, out, progress)
     work = [rows for rows in batches_of_texts(texts, batch_tokens) if sums.missing(rows)]
     if isinstance(solution.added, FullChange):
