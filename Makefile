@@ -10,7 +10,7 @@ CONSUMERS := $(VENV)/consumers
 demo: $(STAMP)            ## grow three organisms, switch them off, write runs/demo/report.html
 	$(BIN)/axenic demo
 
-demo-full: $(STAMP)       ## the same with three seeds and every claim (about 40 minutes on two cores)
+demo-full: $(STAMP)       ## the same with three seeds and every claim (about two hours on two cores)
 	$(BIN)/axenic demo --full
 
 test: $(STAMP) $(CONSUMERS) lint types ## everything but the tests marked slow
