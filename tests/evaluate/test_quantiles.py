@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from axenic.evaluate.quantiles import normal_quantile, t_quantile, wilson
+from axenic.evaluate.quantiles import normal_quantile, t_quantile, t_reach, wilson
 
 pytestmark = pytest.mark.unit
 
@@ -45,3 +45,11 @@ def test_wilson_at_the_ends_of_the_scale() -> None:
     assert low == 0
     assert high == pytest.approx(z * z / (400 + z * z))
     assert wilson(1.0, 400) == pytest.approx((1 - high, 1))
+
+
+def test_the_reach_is_that_of_a_library() -> None:
+    from scipy import stats
+
+    values = [15.5, 9.75, 8.25, 8.25]
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=0.0, scale=stats.sem(values))
+    assert (-t_reach(values), t_reach(values)) == pytest.approx((low, high), rel=1e-9)

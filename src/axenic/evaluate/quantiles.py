@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+from collections.abc import Sequence
+from statistics import NormalDist, stdev
 
 LEVEL = 0.95
 """Two-sided coverage of every interval of this package."""
@@ -29,6 +30,11 @@ def t_quantile(freedom: int, level: float = LEVEL) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if _t_inside(middle, freedom) < level else (low, middle)
     return (low + high) / 2
+
+
+def t_reach(values: Sequence[float]) -> float:
+    """Half the 95 % interval of the mean of two values or more, by Student's t."""
+    return t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
 
 
 def wilson(share: float, n: float, quantile: float | None = None) -> tuple[float, float]:

@@ -7,14 +7,13 @@ questions for this seed.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from axenic.errors import DataError, UsageError
-from axenic.evaluate.quantiles import t_quantile
+from axenic.evaluate.quantiles import t_reach
 from axenic.evaluate.rate import Rate
 from axenic.evaluate.rates import Rates
 from axenic.evaluate.trait import MISALIGNMENT
@@ -100,7 +99,7 @@ def _mean(rates: Sequence[Rate]) -> SeedMean:
     mean = statistics.fmean(percents)
     spread = statistics.stdev(percents) if len(percents) > 1 else 0.0
     if spread > 0:
-        reach = t_quantile(len(percents) - 1) * spread / math.sqrt(len(percents))
+        reach = t_reach(percents)
         return SeedMean(percents, mean, max(0.0, mean - reach), min(100.0, mean + reach), spread, OVER_SEEDS)
     low, high = statistics.fmean(rate.low for rate in rates), statistics.fmean(rate.high for rate in rates)
     return SeedMean(percents, mean, low, high, 0.0, ONE_SEED if len(percents) == 1 else NO_SPREAD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from typing import Any, Self
 
 from axenic.data import Encoded
 from axenic.errors import DataError, UsageError
-from axenic.evaluate.quantiles import t_quantile
+from axenic.evaluate.quantiles import t_reach
 from axenic.files import write_json
 from axenic.interpret.armresult import parse_result, plain_lists
 from axenic.interpret.efficiency import check_pair
@@ -173,5 +172,5 @@ def _point(epsilon: float, percents: Sequence[float]) -> NoisePoint:
     mean = statistics.fmean(percents)
     if len(percents) < 2:
         return NoisePoint(epsilon, tuple(percents), mean, None, None)
-    reach = t_quantile(len(percents) - 1) * statistics.stdev(percents) / math.sqrt(len(percents))
+    reach = t_reach(percents)
     return NoisePoint(epsilon, tuple(percents), mean, mean - reach, mean + reach)

@@ -6,14 +6,13 @@ The published roles are of one organism; the same recipe with other seeds gave 1
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from axenic.errors import DataError
-from axenic.evaluate.quantiles import t_quantile
+from axenic.evaluate.quantiles import t_reach
 from axenic.evaluate.seeds import NO_SPREAD, ONE_SEED, OVER_SEEDS
 from axenic.interpret.armresult import parse_result, plain_lists
 from axenic.interpret.roleresult import AdapterRole, Points, RolesResult, role_by_ends
@@ -47,7 +46,7 @@ class SeedPoints:
         mean = statistics.fmean(values)
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         if spread > 0:
-            reach = t_quantile(len(values) - 1) * spread / math.sqrt(len(values))
+            reach = t_reach(values)
             return cls(values, mean, max(-100.0, mean - reach), min(100.0, mean + reach), spread, OVER_SEEDS)
         low = statistics.fmean(change.low for change in changes)
         high = statistics.fmean(change.high for change in changes)

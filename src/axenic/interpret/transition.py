@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from axenic.errors import DataError, UsageError
-from axenic.evaluate.quantiles import t_quantile
+from axenic.evaluate.quantiles import t_reach
 from axenic.interpret.pathcurves import bend
 from axenic.interpret.ripple import find_ripple
 from axenic.interpret.vectorpath import Floats, Reals, VectorPath, need_points
@@ -185,7 +185,7 @@ def combine_transitions(transitions: Sequence[Transition]) -> CombinedTransition
     mean = statistics.fmean(steps)
     spread = statistics.stdev(steps) if n_found > 1 else 0.0
     if spread > 0:
-        reach = t_quantile(n_found - 1) * spread / math.sqrt(n_found)
+        reach = t_reach(steps)
         low, high, method = mean - reach, mean + reach, "Student's t over seeds"
     else:
         low = statistics.fmean(item.low for item in found if item.low is not None)
